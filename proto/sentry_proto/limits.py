@@ -1,0 +1,46 @@
+"""Bounds on everything that comes from outside; each is checked before memory is spent on it."""
+
+from __future__ import annotations
+
+PROTOCOL = 1
+"""Version of the session protocol; both sides must speak the same."""
+
+MAX_FRAME_BYTES = 1 << 20
+"""Per ZeroMQ frame. libzmq's MAXMSGSIZE is per frame too, so multipart messages are bounded by `MAX_PARTS`."""
+
+MAX_PARTS = 3
+"""Identity, payload, and nothing that anyone needs beyond."""
+
+MAX_TEXT = 200
+"""Characters in a name, an identifier or a class."""
+
+MAX_WORDS = 2_000
+"""Characters in a sentence such as an error or an update state."""
+
+MAX_SECONDS = 600
+"""Seconds in one window."""
+
+MAX_TASKS = 32
+MAX_CLASSES = 32
+MAX_COUNTS = 4_096
+
+MAX_BUNDLE_BYTES = 64 << 20
+"""Size of one model bundle."""
+
+FETCH_CHUNK_BYTES = 256 << 10
+"""Bytes in one reply of the update socket."""
+
+MAX_CONTROL_BYTES = 8 << 20
+"""Size of one control request or reply, per frame."""
+
+CREDIT = 64
+"""Items an agent may have in flight."""
+
+HEARTBEAT_S = 1.0
+"""Both sides beat this often."""
+
+PEER_DEAD_S = 4.0
+"""Silence after which a peer counts as gone (promise R6)."""
+
+RESEND_S = 5.0
+"""An item without an ack is sent again after this long."""

@@ -1,0 +1,191 @@
+"""The records that cross process borders, as plain frozen dataclasses.
+
+Arrays are float32 and finite: where a modality was not seen the value is 0 and the coverage says so.
+T is the number of seconds in a window, F is `layout.N_SECOND`, M is `layout.N_MODALITIES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+
+class CameraState(StrEnum):
+    """What the camera shows; everything but `OK` and `SEVERAL_FACES` means that there is no face data."""
+
+    OK = "ok"
+    NO_FACE = "no face"
+    SEVERAL_FACES = "several faces"
+    DARK = "dark"
+    FROZEN = "frozen"
+    UNPLUGGED = "unplugged"
+
+
+CAMERA_STATES: dict[CameraState, str] = {
+    CameraState.OK: "o",
+    CameraState.NO_FACE: "n",
+    CameraState.SEVERAL_FACES: "s",
+    CameraState.DARK: "d",
+    CameraState.FROZEN: "f",
+    CameraState.UNPLUGGED: "u",
+}
+"""One letter a second on the wire."""
+
+
+class Stratum(StrEnum):
+    """Why a window was sent."""
+
+    ALERT = "alert"
+    AUDIT = "audit"
+    UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one head says about one window.
+
+    Attributes:
+        task: the task's name.
+        probabilities: one per class, in the task's order, summing to 1.
+        entropy: of the mean distribution, in nats.
+        mutual_information: between prediction and ensemble member, in nats (BALD, Houlsby et al. 2011).
+        alerting: whether the task's alert was on at the end of the window.
+    """
+
+    task: str
+    probabilities: tuple[float, ...]
+    entropy: float
+    mutual_information: float
+    alerting: bool = False
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A person's own running centre and scale, from what came before the window (causal).
+
+    Attributes:
+        centre: float32 [F].
+        scale: float32 [F], above 0.
+        seconds: how many seconds it was learned from; 0 means none yet (centre 0, scale 1).
+    """
+
+    centre: Float32
+    scale: Float32
+    seconds: int
+
+
+@dataclass(frozen=True)
+class FeatureWindow:
+    """T consecutive UTC seconds of one participant in one session.
+
+    Attributes:
+        start, end: Unix seconds of the first second's beginning and the last one's end.
+        values: float32 [T, F].
+        coverage: float32 [T, M] in 0..1, the share of each second in which a modality was seen.
+        camera_states: one letter of `CAMERA_STATES` per second.
+    """
+
+    participant: str
+    session: str
+    start: float
+    end: float
+    values: Float32
+    coverage: Float32
+    baseline: Baseline
+    camera_states: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """A scored window that was selected to be sent."""
+
+    window_id: str
+    features: FeatureWindow
+    stratum: Stratum
+    inclusion_probability: float
+    model_version: int
+    predictions: tuple[Prediction, ...]
+    consent_id: str
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert; sent when raised and again, with its end, when it is over."""
+
+    alert_id: str
+    participant: str
+    session: str
+    task: str
+    start: float
+    end: float | None
+    probability: float
+    threshold: float
+    model_version: int
+    window_id: str
+    consent_id: str
+
+
+@dataclass(frozen=True)
+class ScoredCount:
+    """How many windows a stream has ever scored under one version, participant, task and alert state."""
+
+    model_version: int
+    participant: str
+    task: str
+    alerting: bool
+    windows: int
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """An agent's state of health; `sent = acked + spooled + dropped` holds in every one."""
+
+    time: float
+    stream: str
+    model_version: int
+    update_state: str
+    camera_state: str
+    fps: float
+    participant: str
+    session: str
+    clock_rate: float
+    event_time: float
+    sent: int
+    acked: int
+    spooled: int
+    dropped: int
+    software: str
+    frames: int
+    error: str = ""
+    counts: tuple[ScoredCount, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a rater says about one window.
+
+    Attributes:
+        label_id: made by the client, so that a repeated submission is stored once.
+        value: a class of the task, or the verdict `true alarm` / `false alarm`.
+        source: observer | self-report | import.
+        rater: a pseudonym.
+        confidence: in 0..1.
+        created: Unix seconds, the rater's clock.
+    """
+
+    label_id: str
+    window_id: str
+    task: str
+    value: str
+    source: str
+    rater: str
+    confidence: float = 1.0
+    created: float = 0.0
+
+
+LABEL_SOURCES = ("observer", "self-report", "import")
