@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 LAYOUT_VERSION = 1
 
-MODALITIES: tuple[str, ...] = ("face", "emotion", "pose", "quality")
-"""Order of the coverage columns of a second and a window."""
+MODALITIES: tuple[str, ...] = ("face", "emotion", "pose", "hands", "quality")
+"""Order of the coverage columns of a second and a window; hands leave the picture while the shoulders stay."""
 
 EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """Class order of the expression model."""
@@ -85,6 +85,7 @@ def _face() -> list[FrameFeature]:
         FrameFeature("brow_height", "face", "1", 0, 2, LEVEL_SPREAD),
         FrameFeature("smile_asymmetry", "face", "1", -1, 1, LEVEL),
         FrameFeature("head_speed", "face", "deg/s", 0, 500, LEVEL),
+        FrameFeature("face_size", "face", "px", 0, 2_000, LEVEL),
         *[FrameFeature(f"blendshape_{name}", "face", "1", 0, 1, LEVEL_SPREAD) for name in BLENDSHAPES],
     ]
 
@@ -104,9 +105,15 @@ def _pose() -> list[FrameFeature]:
         FrameFeature("slouch", "pose", widths, -3, 3, LEVEL_SPREAD),
         FrameFeature("head_drop", "pose", widths, -3, 3, LEVEL_SPREAD),
         FrameFeature("head_offset", "pose", widths, -3, 3, LEVEL_SPREAD),
-        FrameFeature("hand_face_distance", "pose", widths, 0, 5, LEVEL_SPREAD),
-        FrameFeature("openness", "pose", widths, 0, 5, LEVEL_SPREAD),
         FrameFeature("movement_energy", "pose", f"{widths}/s", 0, 20, LEVEL_SPREAD),
+    ]
+
+
+def _hands() -> list[FrameFeature]:
+    widths = "shoulder widths"
+    return [
+        FrameFeature("hand_face_distance", "hands", widths, 0, 5, LEVEL_SPREAD),
+        FrameFeature("openness", "hands", widths, 0, 5, LEVEL_SPREAD),
     ]
 
 
@@ -115,8 +122,7 @@ def _quality() -> list[FrameFeature]:
         FrameFeature("brightness", "quality", "1", 0, 1, LEVEL),
         FrameFeature("contrast", "quality", "1", 0, 1, LEVEL),
         FrameFeature("sharpness", "quality", "log variance of Laplacian", -10, 15, LEVEL),
-        FrameFeature("face_size", "quality", "px", 0, 10_000, LEVEL),
-        FrameFeature("faces", "quality", "count", 0, 100, LEVEL),
+        FrameFeature("faces", "quality", "count", 0, 10, LEVEL),
     ]
 
 
@@ -129,7 +135,7 @@ def _aggregated(feature: FrameFeature, aggregate: str) -> SecondFeature:
     return SecondFeature(f"{feature.name}_{aggregate}", feature.name, aggregate, feature.modality, unit, low, high)
 
 
-FRAME_FEATURES: tuple[FrameFeature, ...] = (*_face(), *_emotion(), *_pose(), *_quality())
+FRAME_FEATURES: tuple[FrameFeature, ...] = (*_face(), *_emotion(), *_pose(), *_hands(), *_quality())
 SECOND_FEATURES: tuple[SecondFeature, ...] = tuple(
     _aggregated(feature, aggregate) for feature in FRAME_FEATURES for aggregate in feature.aggregates
 )
