@@ -50,16 +50,22 @@ class Welcome(_message.Message):
     def __init__(self, protocol: _Optional[int] = ..., credit: _Optional[int] = ..., model_version: _Optional[int] = ...) -> None: ...
 
 class Item(_message.Message):
-    __slots__ = ("stream", "sequence", "window", "alert")
+    __slots__ = ("stream", "sequence", "record")
     STREAM_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
-    WINDOW_FIELD_NUMBER: _ClassVar[int]
-    ALERT_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
     stream: str
     sequence: int
+    record: bytes
+    def __init__(self, stream: _Optional[str] = ..., sequence: _Optional[int] = ..., record: _Optional[bytes] = ...) -> None: ...
+
+class Record(_message.Message):
+    __slots__ = ("window", "alert")
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    ALERT_FIELD_NUMBER: _ClassVar[int]
     window: Window
     alert: Alert
-    def __init__(self, stream: _Optional[str] = ..., sequence: _Optional[int] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., alert: _Optional[_Union[Alert, _Mapping]] = ...) -> None: ...
+    def __init__(self, window: _Optional[_Union[Window, _Mapping]] = ..., alert: _Optional[_Union[Alert, _Mapping]] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("sequences",)

@@ -188,4 +188,62 @@ class Label:
     created: float = 0.0
 
 
+# ---- session frames
+
+
+@dataclass(frozen=True)
+class Hello:
+    """The agent's first frame on a connection."""
+
+    protocol: int
+    stream: str
+    layout_id: str
+    software: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One spooled record on its way; `record` is decoded by `codec.decode_record`."""
+
+    stream: str
+    sequence: int
+    record: bytes
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """The trainer's answer to a `Hello`."""
+
+    protocol: int
+    credit: int
+    model_version: int
+
+
+@dataclass(frozen=True)
+class Ack:
+    """These sequences are committed."""
+
+    sequences: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """This sequence will never be accepted; sequence 0 means the whole session (the `Hello`)."""
+
+    sequence: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """The trainer's heartbeat, and its word that a model version is published (0: none yet)."""
+
+    time: float
+    model_version: int
+
+
+AgentFrame = Hello | Item | Heartbeat
+TrainerFrame = Welcome | Ack | Refusal | Pulse
+Record = Window | Alert
+
 LABEL_SOURCES = ("observer", "self-report", "import")
