@@ -1,0 +1,63 @@
+# Each target sets up what it needs. PYTHON=... picks the interpreter, VENV=... the environment's folder.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCE ?= puppet
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SLOW := slow or e2e or browser or shared or packaging
+
+.PHONY: help demo test test-all lint format bench train proto clean
+
+help:
+	@echo "make demo            the whole loop in a browser, with an acted puppet (SOURCE=0 for the webcam)"
+	@echo "make test            the fast tests;  make test-all: every test"
+	@echo "make lint            ruff, mypy --strict, import contracts"
+	@echo "make bench           the figures that README and docs quote"
+	@echo "make train           train the expression model (needs FER2013, see docs/expression-model.md)"
+
+$(VENV)/demo.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e ".[demo]"
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e ".[demo,train,dev]"
+	touch $@ $(VENV)/demo.stamp
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/sentry-demo --source $(SOURCE)
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "$(SLOW)" --timeout 600
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.push_latency
+	$(BIN)/python -m benchmarks.edge
+
+train: $(VENV)/dev.stamp
+	$(BIN)/python -m training.trainers.emotion_trainer
+
+# The generator wants an older protobuf than the run time, so it gets an environment of its own.
+proto:
+	$(PYTHON) -m venv $(VENV)-proto
+	$(VENV)-proto/bin/python -m pip install --quiet grpcio-tools==1.62.3 "setuptools<81"
+	$(VENV)-proto/bin/python -m grpc_tools.protoc -I proto/schema --python_out=proto/sentry_proto \
+		--pyi_out=proto/sentry_proto sentry.proto
+
+clean:
+	rm -rf $(VENV) $(VENV)-proto build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
