@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sentry_proto import codec, limits
+from sentry_proto import sentry_pb2 as pb
+from sentry_proto.errors import LayoutMismatch, MalformedMessage, PeerFault
+from sentry_proto.layout import LAYOUT_ID, N_SECOND
+from sentry_proto.types import Ack, Hello, Item, Prediction, Pulse, Record, Refusal, TrainerFrame, Welcome, Window
+from tests.sentry_proto.records import alert, heartbeat, prediction, window
+
+VECTORS = Path(__file__).resolve().parents[2] / "proto" / "vectors"
+HELLO = Hello(limits.PROTOCOL, "c" * 32, LAYOUT_ID, "0.1.0")
+
+
+def assert_same_record(left: Record, right: Record) -> None:
+    if isinstance(left, Window) and isinstance(right, Window):
+        for name in ("values", "coverage"):
+            np.testing.assert_array_equal(getattr(left.features, name), getattr(right.features, name))
+        for name in ("centre", "scale"):
+            np.testing.assert_array_equal(getattr(left.features.baseline, name), getattr(right.features.baseline, name))
+        assert dataclasses.replace(left, features=right.features) == right
+        assert (left.features.start, left.features.end) == (right.features.start, right.features.end)
+        assert left.features.camera_states == right.features.camera_states
+        assert left.features.participant == right.features.participant
+    else:
+        assert left == right
+
+
+@pytest.mark.parametrize("record", [window(predictions=(prediction(),)), alert(), alert(end=1_750_000_060.0)])
+def test_a_record_survives_the_wire(record: Record) -> None:
+    assert_same_record(codec.decode_record(codec.encode_record(record)), record)
+
+
+@pytest.mark.parametrize("frame", [HELLO, Item("c" * 32, 7, b"record"), heartbeat()])
+def test_an_agent_frame_survives_the_wire(frame: Hello | Item) -> None:
+    assert codec.decode_agent_frame(codec.encode_agent_frame(frame)) == frame
+
+
+@pytest.mark.parametrize("frame", [Welcome(1, 64, 3), Ack((1, 2, 9)), Refusal(4, "unknown task"), Pulse(12.5, 2)])
+def test_a_trainer_frame_survives_the_wire(frame: TrainerFrame) -> None:
+    assert codec.decode_trainer_frame(codec.encode_trainer_frame(frame)) == frame
+
+
+def nan_window() -> Window:
+    bad = window()
+    bad.features.values[3, 5] = np.nan
+    return bad
+
+
+def with_features(**changes: object) -> Window:
+    good = window()
+    return dataclasses.replace(good, features=dataclasses.replace(good.features, **changes))  # type: ignore[arg-type]
+
+
+MALFORMED_RECORDS: dict[str, tuple[Record, str]] = {
+    "NaN in the values": (nan_window(), "window.values"),
+    "infinite start": (with_features(start=float("-inf")), "window.start"),
+    "end before start": (with_features(end=0.0), "window.end"),
+    "a second too few camera states": (with_features(camera_states="o"), "window.camera_states"),
+    "unknown camera letter": (with_features(camera_states="x" * 30), "window.camera_states"),
+    "a feature too few": (with_features(values=np.zeros((30, N_SECOND - 1), np.float32)), "window.values"),
+    "probability 0": (window(inclusion_probability=0.0), "inclusion_probability"),
+    "probability above 1": (window(inclusion_probability=1.5), "inclusion_probability"),
+    "NaN probability": (window(inclusion_probability=float("nan")), "inclusion_probability"),
+    "id that is no hex": (window("not-an-id"), "window_id"),
+    "predictions that do not sum to 1": (window(predictions=(Prediction("t", (0.9, 0.9), 0, 0),)), "probabilities"),
+    "one class": (window(predictions=(Prediction("t", (1.0,), 0, 0),)), "probabilities"),
+    "NaN entropy": (window(predictions=(Prediction("t", (0.5, 0.5), float("nan"), 0),)), "entropy"),
+    "control character in a name": (window(participant="P\n01"), "participant"),
+    "name without end": (window(participant="P" * 5000), "participant"),
+    "alert that ends before it starts": (alert(end=1.0), "alert.end"),
+    "NaN alert": (dataclasses.replace(alert(), probability=float("nan")), "alert.probability"),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED_RECORDS)
+def test_a_malformed_record_is_refused_by_the_name_of_its_field(case: str) -> None:
+    record, field = MALFORMED_RECORDS[case]
+    with pytest.raises(MalformedMessage, match=field):
+        codec.decode_record(codec.encode_record(record))
+
+
+def test_another_layout_is_refused_with_both_ids() -> None:
+    message = pb.Record()
+    message.ParseFromString(codec.encode_record(window()))
+    message.window.layout_id = "0123456789ab"
+    with pytest.raises(LayoutMismatch, match=f"0123456789ab.*{LAYOUT_ID}"):
+        codec.decode_record(message.SerializeToString())
+
+
+def test_a_frame_over_the_limit_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(MalformedMessage, match="frame"):
+        codec.decode_agent_frame(b"\0" * (limits.MAX_FRAME_BYTES + 1))
+
+
+@given(st.binary(max_size=400))
+def test_random_bytes_cost_one_peer_fault(data: bytes) -> None:
+    for decode in (codec.decode_agent_frame, codec.decode_trainer_frame, codec.decode_record):
+        try:
+            decode(data)
+        except PeerFault:
+            continue
+
+
+VALID = [codec.encode_agent_frame(heartbeat()), codec.encode_record(alert()), codec.encode_record(window(seconds=2))]
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(VALID), st.data())
+def test_flipped_bytes_cost_at_most_one_peer_fault(valid: bytes, data: st.DataObject) -> None:
+    mutable = bytearray(valid)
+    for _ in range(data.draw(st.integers(1, 4))):
+        mutable[data.draw(st.integers(0, len(mutable) - 1))] = data.draw(st.integers(0, 255))
+    for decode in (codec.decode_agent_frame, codec.decode_record):
+        try:
+            decode(bytes(mutable))
+        except PeerFault:
+            continue
+
+
+def test_golden_vectors_of_released_versions_still_decode() -> None:
+    frames = sorted(VECTORS.glob("*.agent-frame.bin"))
+    assert frames
+    for path in frames:
+        assert codec.decode_agent_frame(path.read_bytes()) in (
+            HELLO_0_1,
+            Item("c" * 32, 7, ALERT_BYTES_0_1),
+            heartbeat(),
+        )
+
+
+HELLO_0_1 = Hello(1, "c" * 32, "b49745dda9dd", "0.1.0")
+ALERT_BYTES_0_1 = codec.encode_record(alert())
