@@ -1,0 +1,67 @@
+"""Judge an expression model as it ships: the ONNX file, on labelled faces."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from training.evaluation.metrics import ClassificationReport, classification_report
+
+
+class ModelError(ValueError):
+    """A file is not an expression model of the expected contract."""
+
+
+def open_model(model: Path | bytes, threads: int = 0) -> ort.InferenceSession:
+    """Load an expression model and check its inputs and outputs.
+
+    Args:
+        model: an ONNX file, or what stands in one.
+        threads: for one operator; 0 leaves it to ONNX Runtime.
+
+    Raises:
+        ModelError: the file is missing, unreadable, or breaks the contract.
+    """
+    name = model if isinstance(model, Path) else "model"
+    if isinstance(model, Path) and not model.is_file():
+        raise ModelError(f"{name}: no such file")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    source = str(model) if isinstance(model, Path) else model
+    try:
+        session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no base class but Exception
+        raise ModelError(f"{name}: ONNX Runtime cannot load it ({error})") from error
+    inputs = [(value.name, value.type, len(value.shape)) for value in session.get_inputs()]
+    outputs = {value.name for value in session.get_outputs()}
+    if inputs != [("faces", "tensor(uint8)", 3)] or not {"probabilities", "embedding"} <= outputs:
+        raise ModelError(f"{name}: expected input faces uint8 [N, H, W] and outputs probabilities and embedding")
+    return session
+
+
+def evaluate(
+    session: ort.InferenceSession, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], batch: int = 256
+) -> ClassificationReport:
+    """Figures of merit on faces uint8 [n, h, w] with labels int64 [n]."""
+    parts = [
+        session.run(["probabilities"], {"faces": images[start : start + batch]})[0]
+        for start in range(0, len(images), batch)
+    ]
+    return classification_report(np.concatenate(parts), labels)
+
+
+def milliseconds_per_face(path: Path, side: int, repeats: int = 300) -> float:
+    """Median wall-clock time of one crop of ``side`` x ``side`` pixels on one core, after a short warm-up."""
+    session = open_model(path, threads=1)
+    crop: dict[str, Any] = {"faces": np.random.default_rng(0).integers(0, 256, (1, side, side), dtype=np.uint8)}
+    times = []
+    for _ in range(repeats + 20):
+        started = time.perf_counter()
+        session.run(None, crop)
+        times.append(time.perf_counter() - started)
+    return float(np.median(times[20:]) * 1000)

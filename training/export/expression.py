@@ -1,0 +1,200 @@
+"""Turn a training run into the expression model that ships: one ONNX file and its card.
+
+``python -m training.export.expression --run RUN --out perception/models/expression.onnx``
+
+The graph takes grey crops as they come: ``faces`` uint8 [N, H, W] of any size. An antialiased resize to the 48x48 of
+FER2013 stands in front (torch's TorchScript exporter has no symbol for it, so it is built by hand), the network with
+its own resize and scaling behind it. Outputs: ``probabilities`` float32 [N, 7] in the order of ``EMOTIONS`` and
+``embedding`` float32 [N, E]. Before anything is written to its place, the file is compared with torch on crops of
+several sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, compose, helper
+from torch import Tensor, nn
+
+from training.datasets import fer2013
+from training.evaluation.expression import ModelError, evaluate, milliseconds_per_face, open_model
+from training.export.card import CardFacts, expression_card
+from training.trainers.emotion_network import ExpressionNetwork
+from training.trainers.emotion_trainer import load_network
+
+OPSET = 18  # the first with an antialiased Resize
+PARITY = 1e-4
+_PARITY_SIZES = ((48, 48), (31, 37), (96, 96), (117, 90), (224, 160), (301, 299))
+
+
+class _Served(nn.Module):
+    """The part of the network that serves, from a 48x48 crop on."""
+
+    def __init__(self, network: ExpressionNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crop: Tensor) -> tuple[Tensor, Tensor]:
+        embedding = self.network.embed(crop)
+        return self.network.emotion(embedding).softmax(dim=1), embedding
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model file that passed the comparison with torch.
+
+    Attributes:
+        model: serialised ONNX.
+        parity: largest difference of a probability seen.
+    """
+
+    model: bytes
+    parity: float
+
+
+def export(network: ExpressionNetwork, metadata: dict[str, str]) -> Exported:
+    """Build the serving graph with the given metadata and compare it with torch.
+
+    Raises:
+        ModelError: the graph and torch differ by ``PARITY`` or more.
+    """
+    model = compose.merge_models(_resize_graph(), _network_graph(network), io_map=[("crop", "crop")])
+    model.producer_name = "sentry"
+    model.graph.name = "expression"
+    helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model, full_check=True)
+    serialised = model.SerializeToString()
+    return Exported(serialised, _check_parity(network, serialised))
+
+
+def _resize_graph() -> onnx.ModelProto:
+    side = helper.make_tensor("side", TensorProto.INT64, [2], [fer2013.SIDE, fer2013.SIDE])
+    channel = helper.make_tensor("channel", TensorProto.INT64, [1], [1])
+    nodes = [
+        helper.make_node("Cast", ["faces"], ["grey"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["grey", "channel"], ["grey_nchw"]),
+        helper.make_node(
+            "Resize",
+            ["grey_nchw", "", "", "side"],
+            ["crop"],
+            mode="linear",
+            antialias=1,
+            exclude_outside=1,  # renormalise the filter at the border, as torch and Pillow do
+            axes=[2, 3],
+            coordinate_transformation_mode="half_pixel",
+        ),
+    ]
+    faces = helper.make_tensor_value_info("faces", TensorProto.UINT8, ["N", "H", "W"])
+    crop = helper.make_tensor_value_info("crop", TensorProto.FLOAT, ["N", 1, fer2013.SIDE, fer2013.SIDE])
+    graph = helper.make_graph(nodes, "resize", [faces], [crop], [side, channel])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+
+
+def _network_graph(network: ExpressionNetwork) -> onnx.ModelProto:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        path = Path(folder) / "network.onnx"
+        # torch announces its newer exporter, which takes twenty times as long for the same graph.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            _Served(network).eval(),
+            (torch.zeros(2, 1, fer2013.SIDE, fer2013.SIDE),),
+            path,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["crop"],
+            output_names=["probabilities", "embedding"],
+            dynamic_axes={"crop": {0: "N"}, "probabilities": {0: "N"}, "embedding": {0: "N"}},
+        )
+        return onnx.load_model(path)
+
+
+def _check_parity(network: ExpressionNetwork, serialised: bytes) -> float:
+    session = open_model(serialised)
+    rng = np.random.default_rng(0)
+    worst = 0.0
+    for batch, (height, width) in enumerate(_PARITY_SIZES, start=1):
+        faces = rng.integers(0, 256, (batch, height, width), dtype=np.uint8)
+        probabilities, _ = session.run(None, {"faces": faces})
+        expected, _ = network.predict(torch.from_numpy(faces))
+        worst = max(worst, float(np.abs(probabilities - expected.numpy()).max()))
+    if worst >= PARITY:
+        raise ModelError(f"the exported graph differs from torch by {worst:.1e} in a probability, limit {PARITY:.0e}")
+    return worst
+
+
+def metadata_of(config: dict[str, Any], version: str) -> dict[str, str]:
+    """What the model file says of itself; ``data_recipe_sha256`` covers the data used and the whole recipe."""
+    recipe = json.dumps(config, sort_keys=True).encode()
+    return {
+        "labels": ",".join(fer2013.EMOTIONS),
+        "version": version,
+        "data_recipe_sha256": hashlib.sha256(recipe).hexdigest(),
+    }
+
+
+def export_run(run: Path, data: Path, out: Path, version: str) -> CardFacts:
+    """Export the best epoch of a run folder to ``out``, with its card beside it (same name, ``.md``).
+
+    Raises:
+        ModelError: the graph differs from torch.
+        fer2013.DatasetError: the data cannot be read.
+    """
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    network = load_network(run / "best.pt")
+    exported = export(network, metadata_of(config, version))
+    public = fer2013.load_fer2013(data).split("PublicTest")
+    report = evaluate(open_model(exported.model), public.images, public.labels)
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    out.write_bytes(exported.model)
+    facts = CardFacts(
+        file=out.name,
+        sha256=hashlib.sha256(exported.model).hexdigest(),
+        size=len(exported.model),
+        version=version,
+        parameters=_served_parameters(network),
+        embedding=network.emotion.in_features,
+        parity=exported.parity,
+        milliseconds={side: milliseconds_per_face(out, side) for side in (48, 160)},
+        config=config,
+        best_epoch=max(history, key=lambda line: line["accuracy"])["epoch"],
+        epochs_done=len(history),
+        report=report,
+    )
+    out.with_suffix(".md").write_text(expression_card(facts), encoding="utf-8")
+    return facts
+
+
+def _served_parameters(network: ExpressionNetwork) -> int:
+    return sum(p.numel() for part in (network.backbone, network.emotion) for p in part.parameters())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m training.export.expression", description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True, help="run folder of the emotion trainer")
+    parser.add_argument("--data", type=Path, help="fer2013 file or folder; default: ./data, ../shared/data")
+    parser.add_argument("--out", type=Path, required=True, help="the .onnx file to write; its card goes beside it")
+    parser.add_argument("--version", default="1", help="recorded in the model file; default: %(default)s")
+    options = parser.parse_args(argv)
+    try:
+        facts = export_run(options.run, fer2013.find_data(options.data), options.out, options.version)
+    except (ModelError, fer2013.DatasetError, OSError) as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    print(f"{options.out}: PublicTest {facts.report.accuracy:.2%} (n = {facts.report.n}), parity {facts.parity:.1e}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The expression network: grey face -> embedding -> seven emotions, with a second head for training only."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.datasets.fer2013 import EMOTIONS, SIDE
+from training.torchvision_compat import ensure_torchvision
+
+BACKBONE = "tf_mobilenetv3_small_100"
+
+
+class ExpressionNetwork(nn.Module):
+    """MobileNetV3-small (Howard et al. 2019) on one grey channel.
+
+    A crop of any size first becomes 48x48, as every training face once was, and is then magnified to ``pixels``: a
+    sharp webcam crop and a FER2013 face thus reach the network with the same detail.
+    """
+
+    def __init__(self, pixels: int, dropout: float) -> None:
+        super().__init__()
+        ensure_torchvision()
+        import timm  # noqa: PLC0415 - imports torchvision, which must be made importable first
+
+        self.pixels = pixels
+        # A grey face in three equal channels and a stem of summed weights on one channel are the same function.
+        backbone = timm.create_model(BACKBONE, num_classes=0, in_chans=1)
+        self.backbone = backbone.to(memory_format=torch.channels_last)  # twice as fast on a CPU
+        self.dropout = nn.Dropout(dropout)
+        self.emotion = nn.Linear(self.backbone.head_hidden_size, len(EMOTIONS))
+        self.votes = nn.Linear(self.backbone.head_hidden_size, len(EMOTIONS))
+
+    def embed(self, faces: Tensor) -> Tensor:
+        """Grey levels 0..255, float32 [n, 1, 48, 48], to the embedding, float32 [n, E]."""
+        size = [self.pixels, self.pixels]
+        large = functional.interpolate(faces, size, mode="bilinear", align_corners=False)
+        features: Tensor = self.backbone((large / 127.5 - 1).contiguous(memory_format=torch.channels_last))
+        return features
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        """Grey levels 0..255, float32 [n, 48, 48], to the logits of labels and of FER+ votes, each [n, 7]."""
+        features = self.dropout(self.embed(faces.unsqueeze(1)))
+        return self.emotion(features), self.votes(features)
+
+    @torch.no_grad()
+    def predict(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        """What the exported graph computes: uint8 [n, h, w] to probabilities [n, 7] and embedding [n, E]."""
+        small = faces.unsqueeze(1).float()
+        if small.shape[-2:] != (SIDE, SIDE):
+            small = functional.interpolate(small, [SIDE, SIDE], mode="bilinear", antialias=True)
+        embedding = self.embed(small)
+        return self.emotion(embedding).softmax(dim=1), embedding
+
+    def load_imagenet(self, path: Path) -> None:
+        """Start the backbone from ImageNet weights saved for timm's three-channel model.
+
+        Raises:
+            ValueError: the file does not hold the weights of this backbone.
+        """
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        wanted = self.backbone.state_dict()
+        state = {name: value for name, value in state.items() if name in wanted}
+        if missing := sorted(wanted.keys() - state.keys()):
+            raise ValueError(f"{path}: expected weights of {BACKBONE}; missing {len(missing)}, first {missing[0]}")
+        state["conv_stem.weight"] = state["conv_stem.weight"].sum(dim=1, keepdim=True)
+        self.backbone.load_state_dict(state)
+
+
+class MovingAverage:
+    """Exponential moving average of a network's weights and batch statistics.
+
+    The decay rises with the number of steps, so that the first epochs are not dominated by the start weights.
+    """
+
+    def __init__(self, network: ExpressionNetwork, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, source: ExpressionNetwork, step: int) -> None:
+        """Take in the weights of ``source`` after training step ``step`` (from 0)."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        current = source.state_dict()
+        for name, average in self.network.state_dict().items():
+            if average.is_floating_point():
+                average.lerp_(current[name], 1 - decay)
+            else:
+                average.copy_(current[name])
