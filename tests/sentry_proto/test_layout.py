@@ -10,7 +10,8 @@ def test_a_second_has_100_to_250_named_values() -> None:
 
 
 def test_every_value_has_a_unit_a_range_and_a_known_modality() -> None:
-    for feature in (*layout.FRAME_FEATURES, *layout.SECOND_FEATURES):
+    table: list[layout.FrameFeature | layout.SecondFeature] = [*layout.FRAME_FEATURES, *layout.SECOND_FEATURES]
+    for feature in table:
         assert feature.unit
         assert feature.low < feature.high
         assert feature.modality in layout.MODALITIES
