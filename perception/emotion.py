@@ -1,0 +1,62 @@
+"""Emotion: the expression model in ONNX Runtime. All scaling lives inside its graph, so that nothing can drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from perception.bundles import model_path
+from sentry_proto.errors import MissingDependency
+from sentry_proto.layout import EMOTIONS
+from sentry_proto.types import Float32
+
+MODEL = "expression.onnx"
+
+
+@dataclass(frozen=True, eq=False)
+class Expressions:
+    """What the model says about N faces: `probabilities` float32 [N, 7] in `EMOTIONS` order, `embedding` [N, E]."""
+
+    probabilities: Float32
+    embedding: Float32
+
+
+class ExpressionModel:
+    """Grey face crops in, probabilities and embedding out.
+
+    Args:
+        path: of the ONNX graph; the shipped one if None.
+
+    Raises:
+        MissingDependency: the file is absent, or its inputs and outputs are not those of an expression model.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        source = path or model_path(MODEL)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # one camera, one core
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(source, options, onnxruntime.get_available_providers())
+        except Exception as error:
+            raise MissingDependency(f"The expression model {source} cannot be loaded: {error}") from error
+        outputs = {output.name for output in self._session.get_outputs()}
+        if [i.name for i in self._session.get_inputs()] != ["faces"] or not {"probabilities", "embedding"} <= outputs:
+            raise MissingDependency(f"{source} is not an expression model: it has other inputs and outputs.")
+
+    def __call__(self, faces: NDArray[np.uint8]) -> Expressions:
+        """Classify face crops, uint8 [N, H, W], grey, of any size."""
+        probabilities, embedding = self._session.run(["probabilities", "embedding"], {"faces": faces})
+        return Expressions(probabilities, embedding)
+
+
+def emotion_features(probabilities: Float32) -> dict[str, float]:
+    """Frame features of modality emotion from one face's probabilities, float32 [7]; entropy in nats."""
+    p = probabilities.astype(np.float64)
+    features = {f"emotion_{name}": float(value) for name, value in zip(EMOTIONS, p, strict=True)}
+    features["emotion_entropy"] = float(-(p * np.log(np.maximum(p, 1e-12))).sum())
+    return features

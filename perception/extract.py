@@ -1,0 +1,169 @@
+"""Offline extraction: a recording in, one row of named features per second out."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from perception import emotion, face, pose
+from perception.bundles import sha256
+from perception.chain import STAGES, FrameResult, Perception
+from perception.fusion import Second
+from perception.pipeline import FeaturePipeline
+from perception.video import VideoFile
+from sentry_proto.errors import MediaError, StorageError
+from sentry_proto.layout import LAYOUT_ID, MODALITIES, MODALITY_INDEX, SECOND_FEATURES
+from sentry_proto.types import CameraState
+
+Progress = Callable[[int, int], None]
+"""Called after each frame with the frames done and the frames that the container declares (0: it does not say)."""
+
+MODELS = (face.MODEL, pose.MODEL, emotion.MODEL)
+
+
+@dataclass
+class Summary:
+    """What an extraction did.
+
+    Attributes:
+        video: its path, as given.
+        layout: the feature layout's id.
+        frames: how many were read.
+        seconds: how many rows there are.
+        camera_states: share of the seconds per camera state.
+        coverage: mean share of a second in which each modality was seen.
+        fps: frames processed per second of wall time, decoding included.
+        stage_ms: median milliseconds per stage, over the frames in which it ran.
+        error: why the recording ended early; empty if it did not.
+    """
+
+    video: str
+    layout: str = LAYOUT_ID
+    frames: int = 0
+    seconds: int = 0
+    camera_states: dict[str, float] = field(default_factory=dict)
+    coverage: dict[str, float] = field(default_factory=dict)
+    fps: float = 0.0
+    stage_ms: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+
+    def to_json(self) -> str:
+        """One JSON object."""
+        return json.dumps(asdict(self))
+
+
+def extract(
+    video: Path, out: Path | None = None, on_progress: Progress | None = None, perception: Perception | None = None
+) -> Summary:
+    """Extract the features of every second of a recording.
+
+    A recording that breaks off is kept up to there: the rows are written and `Summary.error` says what happened.
+
+    Args:
+        video: the recording.
+        out: Parquet file to write; none if None.
+        on_progress: told about every frame.
+        perception: models to use, reset first and left open; own ones if None.
+
+    Raises:
+        MediaError: there is no such file, or it has not one frame.
+        StorageError: `out` cannot be written.
+        MissingDependency: a model is absent.
+    """
+    with VideoFile(video) as recording:
+        if perception is not None:
+            perception.reset()
+            return _extract(recording, out, on_progress, perception)
+        with Perception() as own:
+            return _extract(recording, out, on_progress, own)
+
+
+def _extract(recording: VideoFile, out: Path | None, on_progress: Progress | None, perception: Perception) -> Summary:
+    summary = Summary(str(recording.path))
+    pipeline = FeaturePipeline(perception, participant="", session="")
+    results: list[FrameResult] = []
+    seconds: list[Second] = []
+    begin = time.perf_counter()
+    try:
+        for image, t in recording:
+            step = pipeline.feed(image, t)
+            results.append(step.frame)
+            seconds += step.seconds
+            if on_progress is not None:
+                on_progress(len(results), recording.frames)
+    except MediaError as error:
+        if not results:
+            raise
+        summary.error = str(error)
+    seconds += pipeline.finish()[0]
+    summary.frames, summary.seconds = len(results), len(seconds)
+    summary.fps = len(results) / (time.perf_counter() - begin)
+    summary.stage_ms = median_stages(results)
+    summary.camera_states, summary.coverage = state_shares(seconds), mean_coverage(seconds)
+    if out is not None:
+        write_parquet(to_table(seconds), out)
+    return summary
+
+
+def median_stages(results: list[FrameResult]) -> dict[str, float]:
+    """Median milliseconds of each stage that ran at all."""
+    spent = {stage: [result.stage_ms[stage] for result in results if stage in result.stage_ms] for stage in STAGES}
+    return {stage: round(median(ms), 3) for stage, ms in spent.items() if ms}
+
+
+def state_shares(seconds: list[Second]) -> dict[str, float]:
+    """Share of the seconds per camera state that occurs."""
+    states = [second.camera_state for second in seconds]
+    return {state.value: states.count(state) / len(states) for state in CameraState if state in states}
+
+
+def mean_coverage(seconds: list[Second]) -> dict[str, float]:
+    """Mean coverage of each modality."""
+    means = np.mean([second.coverage for second in seconds], axis=0)
+    return {name: round(float(mean), 4) for name, mean in zip(MODALITIES, means, strict=True)}
+
+
+def to_table(seconds: list[Second]) -> pa.Table:
+    """One row per second: `start`, the features (null where unseen), `coverage_*`, `camera_state` and `frames`.
+
+    The schema's metadata holds the layout id, the software version and the models' digests.
+    """
+    values = np.array([second.values for second in seconds], np.float32)
+    coverage = np.array([second.coverage for second in seconds], np.float32)
+    columns = {"start": pa.array([second.start for second in seconds], pa.int64())}
+    for i, feature in enumerate(SECOND_FEATURES):
+        unseen = coverage[:, MODALITY_INDEX[feature.modality]] == 0
+        columns[feature.name] = pa.array(values[:, i], mask=unseen)
+    for i, name in enumerate(MODALITIES):
+        columns[f"coverage_{name}"] = pa.array(coverage[:, i])
+    columns["camera_state"] = pa.array([second.camera_state.value for second in seconds])
+    columns["frames"] = pa.array([second.frames for second in seconds], pa.int32())
+    metadata = {"sentry_layout": LAYOUT_ID, "sentry_version": version("sentry-lab")}
+    metadata |= {f"sha256_{name}": sha256(name) for name in MODELS}
+    return pa.table(columns).replace_schema_metadata(metadata)
+
+
+def write_parquet(table: pa.Table, out: Path) -> None:
+    """Write a table so that `out` is either complete or as it was.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        pq.write_table(table, partial)
+        partial.replace(out)
+    except OSError as error:
+        raise StorageError(f"{out} cannot be written: {error.strerror or error}.") from error
+    finally:
+        partial.unlink(missing_ok=True)

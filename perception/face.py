@@ -1,0 +1,164 @@
+"""Face: find the participant's face in each frame and stay with it.
+
+A landmarker that may find several faces runs its detector on every frame, which costs half as much again as following
+one face. So a *narrow* landmarker follows the participant, and a *wide* one looks around: every `SCAN_S`, and whenever
+the narrow one has not got the participant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from perception.bundles import model_path
+from perception.crop import Box, landmark_box
+from perception.face_features import Face
+from perception.runtime import BaseOptions, StampClock, quiet, vision
+
+MODEL = "face_landmarker.task"
+
+MAX_FACES = 3
+"""Faces are counted up to this many."""
+
+SCAN_S = 1.0
+"""How often to look for more faces."""
+
+HOLD_S = 2.0
+"""How long a participant who is out of sight keeps the place, so that a passer-by does not take it."""
+
+MIN_OVERLAP = 0.1
+"""Intersection over union with the last box above which a face is the same one."""
+
+
+def overlap(first: Box, second: Box) -> float:
+    """Intersection over union, 0..1."""
+    common = Box(
+        max(first.x0, second.x0), max(first.y0, second.y0), min(first.x1, second.x1), min(first.y1, second.y1)
+    ).area
+    union = first.area + second.area - common
+    return common / union if union > 0 else 0.0
+
+
+def choose_participant(boxes: list[Box], previous: Box | None) -> int | None:
+    """Which face is the participant's.
+
+    Without a `previous` box it is the largest face. With one it is the face that overlaps it most, or none at all:
+    a face elsewhere is a passer-by's, however large.
+    """
+    if not boxes:
+        return None
+    if previous is None:
+        return max(range(len(boxes)), key=lambda i: boxes[i].area)
+    best = max(range(len(boxes)), key=lambda i: overlap(boxes[i], previous))
+    return best if overlap(boxes[best], previous) >= MIN_OVERLAP else None
+
+
+@dataclass(frozen=True)
+class FaceScan:
+    """What a frame shows.
+
+    Attributes:
+        participant: their face, or None where it is not seen.
+        faces: how many faces were last counted, the participant's included.
+        box: where the participant was last seen, None once their place is free; it outlasts `participant` by `HOLD_S`.
+    """
+
+    participant: Face | None
+    faces: int
+    box: Box | None
+
+
+class Landmarker:
+    """MediaPipe's FaceLandmarker in video mode, with results as arrays."""
+
+    def __init__(self, num_faces: int) -> None:
+        options = vision.FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=str(model_path(MODEL))),
+            running_mode=vision.RunningMode.VIDEO,
+            num_faces=num_faces,
+            output_face_blendshapes=True,
+            output_facial_transformation_matrixes=True,
+        )
+        with quiet():
+            self._task = vision.FaceLandmarker.create_from_options(options)
+        self._clock = StampClock()
+
+    def detect(self, image: Any, t: float) -> list[Face]:
+        """All faces in a MediaPipe image that was captured at `t` seconds."""
+        found = self._task.detect_for_video(image, self._clock.stamp(t))
+        per_face = zip(found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True)
+        return [_face(*one, image.width, image.height) for one in per_face]
+
+    def close(self) -> None:
+        """Free the native graph."""
+        self._task.close()
+
+
+def _face(landmarks: list[Any], blendshapes: list[Any], matrix: Any, width: int, height: int) -> Face:
+    points = np.array([(point.x * width, point.y * height) for point in landmarks], np.float32)
+    axes = np.asarray(matrix, np.float64)[:3, :3]
+    return Face(
+        landmarks=points,
+        blendshapes={shape.category_name: shape.score for shape in blendshapes},
+        rotation=axes / np.linalg.norm(axes, axis=0),
+        box=landmark_box(points),
+    )
+
+
+class FaceTracker:
+    """Follows the participant's face and counts the others."""
+
+    def __init__(self) -> None:
+        self._narrow = Landmarker(1)
+        self._wide = Landmarker(MAX_FACES)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget who the participant is."""
+        self._box: Box | None = None
+        self._seen = self._scanned = float("-inf")
+        self._faces = 0
+        self._following = False  # whether the narrow landmarker has the participant
+
+    def detect(self, image: Any, t: float) -> FaceScan:
+        """Find the participant in a MediaPipe image that was captured at `t` seconds."""
+        if abs(t - self._seen) > HOLD_S:
+            self._box, self._following = None, False
+        face = self._follow(image, t) if self._following else None
+        if face is None or not 0 <= t - self._scanned < SCAN_S:
+            face = self._look_around(image, t, face)
+        if face is not None:
+            self._box, self._seen = face.box, t
+        return FaceScan(face, self._faces, self._box)
+
+    def _follow(self, image: Any, t: float) -> Face | None:
+        face = self._pick(self._narrow.detect(image, t))
+        self._following = face is not None
+        return face
+
+    def _look_around(self, image: Any, t: float, followed: Face | None) -> Face | None:
+        faces = self._wide.detect(image, t)
+        self._scanned = t
+        self._faces = max(len(faces), followed is not None)
+        if followed is not None:
+            return followed
+        self._following = len(faces) == 1  # only then is it certain whom the narrow one will find
+        return self._pick(faces)
+
+    def _pick(self, faces: list[Face]) -> Face | None:
+        index = choose_participant([face.box for face in faces], self._box)
+        return None if index is None else faces[index]
+
+    def close(self) -> None:
+        """Free the native graphs."""
+        self._narrow.close()
+        self._wide.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
