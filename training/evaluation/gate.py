@@ -1,0 +1,238 @@
+"""Whether a candidate head may be published: a paired comparison on the frozen holdout.
+
+The loss of a window is the Brier score, or what is left of it when the label leaves several classes A possible:
+
+    one class y         sum over c of (p_c - [c = y])**2
+    several classes A   2 (1 - sum of p over A)**2, the two-outcome Brier score of "in A" (equal to the above for two
+                        classes); proper for what the label says, and silent about what it does not say
+
+Windows are weighted so that every class that occurs counts the same (a label that allows several is split evenly
+among them), because a head that always says "calm" must not win on a calm week.
+
+The difference to the opponent is resampled by clusters (people, or minutes of a person where people are few: see
+`cluster_ids`), which keeps windows that resemble each other together. The interval is the expanded percentile
+bootstrap (Hesterberg 2015, The American Statistician 69(4)): percentiles are widened by Student's t and by
+sqrt(G / (G - 1)), as the plain ones are too narrow for few clusters.
+
+Rules:
+
+    first version   the lower end of the improvement over the best constant forecast is above 0
+    later version   the lower end of the improvement over the incumbent is above -MARGIN, and the improvement itself is
+                    at least -TOLERANCE
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentry_proto.tasks import Task
+from training.evaluation.metrics import expected_calibration_error
+
+LEAST_WINDOWS = 20
+LEAST_CLUSTERS = 5
+LEAST_PEOPLE = 5
+"""With fewer people than this, minutes of people are the clusters."""
+
+MARGIN = 0.02
+TOLERANCE = 0.005
+"""In units of the Brier score, which runs from 0 to 2; a coin that never commits has 0.5 with two classes."""
+
+RESAMPLES = 4_000
+_BETWEEN = "\t"
+
+Array = NDArray[np.floating[Any]]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate decided.
+
+    Attributes:
+        reason: a sentence for a person, with the figures that decided.
+        metrics: plain JSON values. Always `n`, `people`, `clusters`, `opponent`; after a comparison also
+            `balanced_accuracy`, `brier`, `ece` of the candidate, `improvement` (of the Brier score) with its
+            `interval`, and `incumbent` with the incumbent's three figures or None.
+    """
+
+    passed: bool
+    reason: str
+    metrics: dict[str, Any]
+
+
+def judge(
+    task: Task,
+    allowed: Flags,
+    candidate: Array,
+    incumbent: Array | None,
+    prior: Array,
+    groups: Sequence[str],
+    seed: int = 0,
+) -> Verdict:
+    """Compare a candidate with the incumbent, or with a constant forecast when there is none.
+
+    Args:
+        task: what is estimated.
+        allowed: bool [N, C], the classes that each holdout label leaves possible.
+        candidate: float [N, C], mean class probabilities for the same windows.
+        incumbent: likewise, from the head that is live; None when there is none.
+        prior: float [C], class shares among the training labels.
+        groups: cluster id of each window, from `cluster_ids`.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    shape = (len(groups), len(task.classes))
+    others = [array.shape for array in (allowed, candidate, *([] if incumbent is None else [incumbent]))]
+    if any(other != shape for other in others) or prior.shape != shape[1:]:
+        raise ValueError(f"a holdout of {shape} does not fit {others} and a prior of {prior.shape}")
+    telling = allowed.any(1) & ~allowed.all(1)
+    allowed, candidate = allowed[telling], candidate[telling]
+    clusters = np.array(groups, dtype=object)[telling].tolist()
+    metrics = _counts(clusters, incumbent is None)
+    missing = _missing(allowed, len(set(clusters)))
+    if missing:
+        return Verdict(False, f"{task.name}: not enough holdout labels yet, {missing}", metrics)
+    if not np.isfinite(candidate).all():
+        return Verdict(False, f"{task.name}: the candidate's probabilities are not finite", metrics)
+    opponent = _constant(allowed, prior) if incumbent is None else incumbent[telling]
+    metrics |= figures(allowed, candidate)
+    metrics["incumbent"] = None if incumbent is None else figures(allowed, opponent)
+    gain, low, high = improvement(allowed, candidate, opponent, clusters, seed)
+    metrics |= {"improvement": gain, "interval": [low, high]}
+    passed = low > 0 if incumbent is None else low > -MARGIN and gain >= -TOLERANCE
+    return Verdict(passed, _sentence(task, passed, metrics), metrics)
+
+
+def cluster_ids(participants: Sequence[str], starts: Sequence[float]) -> list[str]:
+    """One cluster id per window: its participant, or participant and minute where there are few participants.
+
+    Args:
+        participants: of each window.
+        starts: Unix seconds at which the windows start.
+    """
+    if len(set(participants)) >= LEAST_PEOPLE:
+        return list(participants)
+    return [f"{person}{_BETWEEN}{int(start // 60)}" for person, start in zip(participants, starts, strict=True)]
+
+
+def class_balance(allowed: Flags, weights: Array, limit: float = math.inf) -> NDArray[np.float64]:
+    """Weights under which every class that occurs counts the same; their sum stays that of `weights`.
+
+    Args:
+        allowed: bool [N, C]; a window that allows several classes counts for each of them in equal parts.
+        weights: float [N], 0 or more.
+        limit: no window is raised to more than so many times what it would have without balancing.
+    """
+    parts = allowed / np.maximum(allowed.sum(1, keepdims=True), 1)
+    mass = weights @ parts
+    share = np.divide(mass.sum(), mass, out=np.zeros(len(mass)), where=mass > 0) / max(int((mass > 0).sum()), 1)
+    balanced = weights * np.minimum(parts @ share, limit)
+    total = balanced.sum()
+    result: NDArray[np.float64] = balanced * (weights.sum() / total if total > 0 else 1.0)
+    return result
+
+
+def brier_losses(allowed: Flags, probabilities: Array) -> NDArray[np.float64]:
+    """The loss of each window, float64 [N] in 0..2; see the module's formulas."""
+    hit = np.where(allowed, probabilities, 0.0).sum(1, dtype=np.float64)
+    exact = ((probabilities.astype(np.float64) - allowed) ** 2).sum(1)
+    losses: NDArray[np.float64] = np.where(allowed.sum(1) == 1, exact, 2 * (1 - hit) ** 2)
+    return losses
+
+
+def figures(allowed: Flags, probabilities: Array) -> dict[str, float]:
+    """Class-balanced Brier score and accuracy, and the expected calibration error.
+
+    The most probable class counts as right when the label allows it.
+    """
+    weights = class_balance(allowed, np.ones(len(allowed)))
+    top = probabilities.argmax(1)
+    right = allowed[np.arange(len(top)), top]
+    labels = np.where(right, top, allowed.argmax(1))
+    return {
+        "balanced_accuracy": float(weights @ right / weights.sum()),
+        "brier": float(weights @ brier_losses(allowed, probabilities) / weights.sum()),
+        "ece": expected_calibration_error(probabilities, labels),
+    }
+
+
+def improvement(
+    allowed: Flags, candidate: Array, opponent: Array, clusters: Sequence[str], seed: int
+) -> tuple[float, float, float]:
+    """How much lower the candidate's class-balanced Brier score is, with a 95 % interval over clusters."""
+    weights = class_balance(allowed, np.ones(len(allowed)))
+    gains = weights * (brier_losses(allowed, opponent) - brier_losses(allowed, candidate))
+    _, index = np.unique(np.array(clusters), return_inverse=True)
+    gain, weight = np.bincount(index, gains), np.bincount(index, weights)
+    count = len(gain)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES)
+    resampled = (drawn @ gain) / (drawn @ weight)
+    tail = NormalDist().cdf(-math.sqrt(count / (count - 1)) * student_quantile(count - 1))
+    low, high = np.quantile(resampled, [tail, 1 - tail])
+    return float(gain.sum() / weight.sum()), float(low), float(high)
+
+
+def student_quantile(degrees: int) -> float:
+    """97.5 % point of Student's t, to 0.01 from 4 degrees of freedom on (Abramowitz and Stegun 26.7.5)."""
+    z = NormalDist().inv_cdf(0.975)
+    terms: tuple[float, ...] = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return sum(term / float(degrees**power) for power, term in enumerate(terms))
+
+
+def _counts(clusters: list[str], first: bool) -> dict[str, Any]:
+    return {
+        "n": len(clusters),
+        "people": len({cluster.partition(_BETWEEN)[0] for cluster in clusters}),
+        "clusters": len(set(clusters)),
+        "opponent": "constant forecast" if first else "incumbent",
+    }
+
+
+def _missing(allowed: Flags, clusters: int) -> str:
+    """What the holdout lacks, in words; empty if it suffices."""
+    if len(allowed) < LEAST_WINDOWS:
+        return f"{LEAST_WINDOWS - len(allowed)} more windows are needed ({len(allowed)} of {LEAST_WINDOWS})"
+    if allowed.all(0).any():
+        return "a window of a second class is needed: so far one class would explain all of them"
+    if clusters < LEAST_CLUSTERS:
+        return f"{LEAST_CLUSTERS - clusters} more people or minutes are needed ({clusters} of {LEAST_CLUSTERS})"
+    return ""
+
+
+def _constant(allowed: Flags, prior: Array) -> NDArray[np.float64]:
+    """The harder to beat of two constant forecasts, [N, C]: the prior, and even shares of the classes that occur.
+
+    Under class balancing a skewed prior is easy to beat by saying nothing at all; even shares are not.
+    """
+    occurs = allowed.any(0)
+    forecasts = [np.tile(row, (len(allowed), 1)) for row in (prior / prior.sum(), occurs / occurs.sum())]
+    return min(forecasts, key=lambda forecast: figures(allowed, forecast)["brier"])
+
+
+def _sentence(task: Task, passed: bool, metrics: dict[str, Any]) -> str:
+    low, high = metrics["interval"]
+    outcome = {
+        ("constant forecast", True): "better than a constant forecast",
+        ("constant forecast", False): "not shown to be better than a constant forecast",
+        ("incumbent", True): "not worse than the incumbent",
+        ("incumbent", False): "not shown to be as good as the incumbent",
+    }[metrics["opponent"], passed]
+    people = "1 person" if metrics["people"] == 1 else f"{metrics['people']} people"
+    return (
+        f"{task.name}: {outcome}; Brier score {metrics['brier']:.3f}, improvement {metrics['improvement']:+.3f} "
+        f"(95 % interval {low:+.3f} to {high:+.3f}) on {metrics['n']} windows of {people}"
+    )

@@ -1,0 +1,214 @@
+"""Error rates of an alert, estimated from the windows that people have judged.
+
+Every scored window was counted as alerting or quiet; some of each were judged. With N_a and N_q the counts, and e_a and
+e_q the shares of judged windows in which the event was there:
+
+    TP = N_a e_a    FP = N_a (1 - e_a)    FN = N_q e_q    TN = N_q (1 - e_q)
+
+    false-positive rate      FP / (FP + TN)
+    miss rate                FN / (FN + TP)
+    false-discovery share    FP / N_a
+    false alarms per hour    alerts per hour times the share of judged alerts that were false
+
+They describe the windows that were scored, so N_a and N_q are taken as known. e_q must come from the audit stratum,
+which is blind to the model: windows that were sent because the head was unsure are no sample of the quiet ones,
+whatever one does to them. e_a may come from all judged alerting windows.
+
+Shares are Hajek estimates, weighted by 1 / inclusion probability of the draw that made the sample (for audit windows
+the audit probability: equal weights unless agents differ in it). Their uncertainty is a Beta posterior under Jeffreys'
+prior (Brown, Cai and DasGupta 2001, Statistical Science 16(2)) with Kish's effective number of windows, (sum w)**2 /
+sum w**2; intervals of the rates are percentiles of `DRAWS` joint draws. The number of alerts is Poisson, its rate under
+Jeffreys' prior too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST_ALERTING = 10
+LEAST_QUIET = 20
+LEAST_VERDICTS = 5
+"""Judged alerting windows, judged quiet audit windows and judged alerts below which no rate is given."""
+
+DRAWS = 10_000
+
+Draws = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TaskCounts:
+    """All windows that were scored, from the heartbeats' counts, and the hours they cover."""
+
+    alerting_windows: int
+    quiet_windows: int
+    hours: float
+
+
+@dataclass(frozen=True)
+class AlertCounts:
+    """All alerts that were raised, and the verdicts on those that were judged."""
+
+    raised: int
+    judged_true: int
+    judged_false: int
+
+
+@dataclass(frozen=True)
+class JudgedWindows:
+    """The judged windows of one stratum.
+
+    Attributes:
+        events: bool [n], whether the event was there.
+        inclusion_probability: float [n] above 0, of the draw that made this sample; None when all are the same.
+    """
+
+    events: NDArray[np.bool_]
+    inclusion_probability: NDArray[np.floating[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One rate.
+
+    Attributes:
+        value, low, high: the estimate and its 95 % interval; None when there are not enough labels.
+        n: judged windows (or alerts) that it rests on.
+        words: the rate, or how many labels are missing, as a person would say it.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    enough: bool
+    words: str
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The four rates of one task over one selection of windows."""
+
+    false_positive_rate: Rate
+    miss_rate: Rate
+    false_discovery_share: Rate
+    false_alarms_per_hour: Rate
+
+
+@dataclass(frozen=True)
+class _Share:
+    """Share of events in a stratum: the estimate first, then its posterior draws, float [1 + DRAWS]."""
+
+    draws: Draws
+    n: int
+
+
+def estimate_rates(
+    counts: TaskCounts, alerting: JudgedWindows, quiet: JudgedWindows, alerts: AlertCounts, seed: int = 0
+) -> Rates:
+    """Estimate all rates of one task.
+
+    Args:
+        counts: of all scored windows, judged or not.
+        alerting: judged windows in which the alert was on.
+        quiet: judged windows of the audit stratum in which it was off.
+        alerts: for the false alarms per hour.
+        seed: of the Monte Carlo draws.
+
+    Raises:
+        ValueError: if a count is negative, more was judged than there is, or a probability is not in (0, 1].
+    """
+    _check(counts, alerting, quiet, alerts)
+    generator = np.random.default_rng(seed)
+    share_alerting, share_quiet = _event_share(alerting, generator), _event_share(quiet, generator)
+    lacking_alerting = _lacking(counts.alerting_windows, share_alerting.n, LEAST_ALERTING, "alerting windows")
+    lacking_quiet = _lacking(counts.quiet_windows, share_quiet.n, LEAST_QUIET, "quiet audit windows")
+    lacking = [*lacking_alerting, *lacking_quiet]
+    hits, false_alarms = (
+        counts.alerting_windows * share_alerting.draws,
+        counts.alerting_windows * (1 - share_alerting.draws),
+    )
+    misses, rejections = counts.quiet_windows * share_quiet.draws, counts.quiet_windows * (1 - share_quiet.draws)
+    n = share_alerting.n + share_quiet.n
+    return Rates(
+        false_positive_rate=_rate(false_alarms, false_alarms + rejections, n, lacking, "window without the event"),
+        miss_rate=_rate(misses, misses + hits, n, lacking, "window with the event"),
+        false_discovery_share=_rate(
+            false_alarms, hits + false_alarms, share_alerting.n, lacking_alerting, "alerting window"
+        ),
+        false_alarms_per_hour=_false_alarms_per_hour(counts.hours, alerts, generator),
+    )
+
+
+def _check(counts: TaskCounts, alerting: JudgedWindows, quiet: JudgedWindows, alerts: AlertCounts) -> None:
+    pairs = [
+        (len(alerting.events), counts.alerting_windows),
+        (len(quiet.events), counts.quiet_windows),
+        (alerts.judged_true + alerts.judged_false, alerts.raised),
+    ]
+    if any(judged > total for judged, total in pairs):
+        raise ValueError(f"more was judged than was counted: {pairs}")
+    if min(counts.hours, alerts.judged_true, alerts.judged_false) < 0:
+        raise ValueError("hours and verdicts must be 0 or more")
+    for sample in (alerting, quiet):
+        p = sample.inclusion_probability
+        if p is not None and (p.shape != sample.events.shape or not ((p > 0) & (p <= 1)).all()):
+            raise ValueError("there must be one inclusion probability per judged window, above 0 and at most 1")
+
+
+def _event_share(sample: JudgedWindows, generator: np.random.Generator) -> _Share:
+    n = len(sample.events)
+    weights = np.ones(n) if sample.inclusion_probability is None else 1 / sample.inclusion_probability.astype(float)
+    estimate = float(weights @ sample.events / weights.sum()) if n else 0.0
+    effective = float(weights.sum() ** 2 / (weights @ weights)) if n else 0.0
+    return _Share(_beta_draws(estimate, effective, generator), n)
+
+
+def _beta_draws(share: float, n: float, generator: np.random.Generator) -> Draws:
+    """The estimate itself, then draws from its posterior."""
+    return np.concatenate([[share], generator.beta(n * share + 0.5, n * (1 - share) + 0.5, DRAWS)])
+
+
+def _lacking(windows: int, judged: int, least: int, what: str) -> list[str]:
+    """What is missing before a stratum's share may be used; nothing where the stratum is empty."""
+    return [f"{least - judged} more judged {what}"] if windows and judged < least else []
+
+
+def _rate(part: Draws, whole: Draws, n: int, lacking: list[str], of: str) -> Rate:
+    """A share of `whole`, estimate first; `of` says what the whole consists of."""
+    if lacking:
+        return _not_enough(n, f"{' and '.join(lacking)} needed")
+    if whole[0] <= 0:
+        return _not_enough(n, f"no {of} so far")
+    shares = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    value, low, high = _interval(shares)
+    words = f"{value:.1%} (95 % interval {low:.1%} to {high:.1%}, {n} labels)"
+    return Rate(value, low, high, n, True, words.replace("%", " %").replace("  %", " %"))
+
+
+def _false_alarms_per_hour(hours: float, alerts: AlertCounts, generator: np.random.Generator) -> Rate:
+    judged = alerts.judged_true + alerts.judged_false
+    lacking = _lacking(alerts.raised, judged, min(LEAST_VERDICTS, max(alerts.raised, 1)), "alerts")
+    if lacking:
+        return _not_enough(judged, f"{lacking[0]} needed")
+    if not hours:
+        return _not_enough(judged, "nothing was scored so far")
+    false_share = _beta_draws(alerts.judged_false / max(judged, 1), judged, generator)
+    raised = np.concatenate([[alerts.raised], generator.gamma(alerts.raised + 0.5, size=DRAWS)])
+    value, low, high = _interval(raised * false_share / hours)
+    words = f"{value:.2f} an hour (95 % interval {low:.2f} to {high:.2f}, {judged} judged alerts)"
+    return Rate(value, low, high, judged, True, words)
+
+
+def _interval(values: Draws) -> tuple[float, float, float]:
+    """The estimate and the percentiles of its draws; an estimate at the edge, such as 0, belongs to its interval."""
+    value = float(values[0])
+    low, high = np.quantile(values[1:], [0.025, 0.975])
+    return value, min(float(low), value), max(float(high), value)
+
+
+def _not_enough(n: int, why: str) -> Rate:
+    return Rate(None, None, None, n, False, f"not enough labels yet: {why}")

@@ -1,0 +1,267 @@
+"""State heads as one ONNX file for the agent, and back.
+
+The graph is built node by node (milliseconds, no tracing) and computes what `training.pooling.pool` and
+`TaskHead.predict` compute; `sentry_proto.bundle` documents its inputs and outputs. Before a bundle leaves this module,
+onnxruntime has run it, and has agreed with numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from sentry_proto.bundle import GOLDEN_TOLERANCE, METADATA_KEY, BundleMetadata, Golden
+from sentry_proto.errors import MalformedMessage, SentryError
+from sentry_proto.layout import N_MODALITIES, N_SECOND, SECOND_FEATURES
+from sentry_proto.limits import MAX_BUNDLE_BYTES
+from sentry_proto.types import Float32
+from training.active_learning.uncertainty import SMALLEST
+from training.pooling import (
+    COLUMN_MODALITY,
+    FEATURE_MODALITY,
+    IS_COVERAGE,
+    LARGEST,
+    SHORTEST_TIME_VARIANCE,
+    Z_CLIP,
+    pool,
+)
+from training.trainers.state_heads import X_CLIP, TaskHead
+
+OPSET = 18
+IR_VERSION = 9
+"""Both are read by every onnxruntime since 1.15."""
+
+_PARAMETERS = ("centre", "scale", "weights", "bias")
+
+
+class ExportFailed(SentryError):
+    """The graph does not compute what the heads do; the bundle must not be published."""
+
+
+def export_bundle(
+    heads: Mapping[str, TaskHead],
+    version: int,
+    parent: int,
+    created: float,
+    abstaining: Mapping[str, str],
+    metrics: Mapping[str, Mapping[str, Any]],
+    seconds: int = 30,
+) -> bytes:
+    """Write live heads into a bundle.
+
+    Args:
+        heads: task name -> head; at least one.
+        version: above 0.
+        parent: the version that the heads were trained from; 0 for none.
+        created: Unix seconds.
+        abstaining: name of a task without a live head -> why.
+        metrics: task name -> what the gate measured.
+        seconds: length of the golden window; the graph takes any.
+
+    Raises:
+        ExportFailed: if there is no head, or onnxruntime and numpy disagree by `GOLDEN_TOLERANCE` or more.
+    """
+    if not heads:
+        raise ExportFailed("a bundle needs at least one live head")
+    model = helper.make_model(
+        _graph(heads), opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="sentry"
+    )
+    inputs = _golden_input(version, seconds)
+    means = _checked_means(model.SerializeToString(), heads, inputs)
+    metadata = BundleMetadata(
+        version=version,
+        parent=parent,
+        created=created,
+        tasks=tuple(head.task for head in heads.values()),
+        abstaining=abstaining,
+        temperatures={name: head.temperature for name, head in heads.items()},
+        metrics=metrics,
+        golden=Golden(**inputs, means=means),
+    )
+    helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    onnx.checker.check_model(model)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def load_bundle(data: bytes) -> tuple[BundleMetadata, dict[str, TaskHead]]:
+    """The heads of a bundle, for warm starts.
+
+    Raises:
+        LayoutMismatch: if it was made for another feature layout.
+        MalformedMessage: if it is no bundle.
+    """
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise MalformedMessage(f"a bundle of {len(data)} bytes is larger than {MAX_BUNDLE_BYTES}")
+    try:
+        model = onnx.load_from_string(data)
+    except Exception as error:  # the protobuf runtimes raise different types
+        raise MalformedMessage("the bundle is not an ONNX file") from error
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    metadata = BundleMetadata.from_json(properties.get(METADATA_KEY, ""))
+    arrays = {entry.name: entry for entry in model.graph.initializer}
+    try:
+        heads = {
+            task.name: TaskHead(
+                task=task,
+                temperature=metadata.temperatures[task.name],
+                **{name: numpy_helper.to_array(arrays[f"{task.name}/{name}"]).copy() for name in _PARAMETERS},
+            )
+            for task in metadata.tasks
+        }
+    except (KeyError, ValueError) as error:
+        raise MalformedMessage(f"the bundle lacks a parameter: {error}") from error
+    return metadata, heads
+
+
+class _Builder:
+    """Collects nodes and initializers; every method returns the name of its result."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.initializers: list[Any] = []
+
+    def op(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        name = output or f"#{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
+        return name
+
+    def constant(self, value: NDArray[Any], name: str = "") -> str:
+        name = name or f"#c{len(self.initializers)}"
+        self.initializers.append(numpy_helper.from_array(value, name))
+        return name
+
+    def number(self, value: float) -> str:
+        return self.constant(np.array(value, np.float32))
+
+    def integers(self, *values: int) -> str:
+        return self.constant(np.array(values, np.int64))
+
+    def total(self, tensor: str, axis: int, keep: bool = True) -> str:
+        return self.op("ReduceSum", tensor, self.integers(axis), keepdims=int(keep))
+
+    def average(self, tensor: str, axis: int) -> str:
+        return self.op("ReduceMean", tensor, self.integers(axis), keepdims=0)
+
+
+def _graph(heads: Mapping[str, TaskHead]) -> Any:
+    graph = _Builder()
+    pooled, shares = _pooling(graph)
+    seen = graph.op("Greater", graph.op("Gather", shares, graph.constant(COLUMN_MODALITY), axis=1), graph.number(0))
+    seen = graph.op("Or", seen, graph.constant(IS_COVERAGE[None]))
+    outputs = [output for name, head in heads.items() for output in _head(graph, name, head, pooled, seen)]
+    inputs = [
+        helper.make_tensor_value_info("values", TensorProto.FLOAT, ["N", "T", N_SECOND]),
+        helper.make_tensor_value_info("coverage", TensorProto.FLOAT, ["N", "T", N_MODALITIES]),
+        helper.make_tensor_value_info("baseline", TensorProto.FLOAT, ["N", 2, N_SECOND]),
+    ]
+    return helper.make_graph(graph.nodes, "state_heads", inputs, outputs, graph.initializers)
+
+
+def _pooling(graph: _Builder) -> tuple[str, str]:
+    """`training.pooling.pool` line by line; the pooled windows [N, D] and the mean coverages [N, M]."""
+    zero, one = graph.number(0), graph.number(1)
+    covered = graph.op("Greater", "coverage", zero)
+    centre = graph.op("Gather", "baseline", graph.integers(0), axis=1)
+    scale = graph.op("Gather", "baseline", graph.integers(1), axis=1)
+    z = graph.op("Div", graph.op("Sub", "values", centre), scale)
+    finite = graph.op("Less", graph.op("Abs", z), graph.number(LARGEST))
+    seen = graph.op("And", graph.op("Gather", covered, graph.constant(FEATURE_MODALITY), axis=2), finite)
+    z = graph.op("Where", seen, graph.op("Clip", z, graph.number(-Z_CLIP), graph.number(Z_CLIP)), zero)
+    count = graph.op("Max", graph.total(graph.op("Cast", seen, to=TensorProto.FLOAT), 1), one)
+
+    def mean_of(masked: str) -> str:
+        return graph.op("Div", graph.total(masked, 1), count)
+
+    def centred(tensor: str, mean: str) -> str:
+        return graph.op("Where", seen, graph.op("Sub", tensor, mean), zero)
+
+    time, seconds = _time_axis(graph)
+    mean, level = mean_of(z), mean_of(graph.op("Where", seen, "values", zero))
+    deviation = centred(z, mean)
+    lag = centred(time, mean_of(graph.op("Where", seen, time, zero)))
+    spread = graph.op("Sqrt", mean_of(graph.op("Mul", deviation, deviation)))
+    shortest = graph.op("Mul", seconds, graph.number(SHORTEST_TIME_VARIANCE))
+    time_variance = graph.op("Max", graph.total(graph.op("Mul", lag, lag), 1), shortest)
+    trend = graph.op("Div", graph.total(graph.op("Mul", lag, deviation), 1), time_variance)
+    statistics = graph.op("Squeeze", graph.op("Concat", mean, spread, trend, level, axis=2), graph.integers(1))
+    shares = graph.average(graph.op("Where", covered, graph.op("Min", "coverage", one), zero), 1)
+    return graph.op("Concat", statistics, shares, axis=1), shares
+
+
+def _time_axis(graph: _Builder) -> tuple[str, str]:
+    """The middles of the seconds in 0..1 as [1, T, 1], and T as a number."""
+    length = graph.op("Gather", graph.op("Shape", "values"), graph.constant(np.array(1, np.int64)))
+    first, step = graph.constant(np.array(0, np.int64)), graph.constant(np.array(1, np.int64))
+    seconds = graph.op("Cast", length, to=TensorProto.FLOAT)
+    index = graph.op("Cast", graph.op("Range", first, length, step), to=TensorProto.FLOAT)
+    middle = graph.op("Div", graph.op("Add", index, graph.number(0.5)), seconds)
+    return graph.op("Reshape", middle, graph.integers(1, -1, 1)), seconds
+
+
+def _head(graph: _Builder, name: str, head: TaskHead, pooled: str, seen: str) -> list[Any]:
+    """`TaskHead.predict` for one task; its four outputs."""
+    centre, scale, weights, bias = (
+        graph.constant(np.ascontiguousarray(getattr(head, parameter), np.float32), f"{name}/{parameter}")
+        for parameter in _PARAMETERS
+    )
+    x = graph.op("Div", graph.op("Sub", pooled, centre), scale)
+    x = graph.op("Clip", x, graph.number(-X_CLIP), graph.number(X_CLIP))
+    x = graph.op("Where", seen, x, graph.number(0))
+    logits = graph.op("Transpose", graph.op("MatMul", x, weights), perm=[1, 0, 2])
+    logits = graph.op("Div", graph.op("Add", logits, bias), graph.number(head.temperature))
+    members = graph.op("Softmax", logits, axis=-1, output=f"{name}/members")
+    mean = graph.op("ReduceMean", members, graph.integers(1), keepdims=0, output=f"{name}/mean")
+    zero = graph.number(0)
+    entropy = graph.op("Max", _entropy(graph, mean, 1), zero, output=f"{name}/entropy")
+    expected = graph.average(_entropy(graph, members, 2), 1)
+    graph.op("Max", graph.op("Sub", entropy, expected), zero, output=f"{name}/mutual_information")
+    count, classes = head.bias.shape
+    shapes = {"members": ["N", count, classes], "mean": ["N", classes], "entropy": ["N"], "mutual_information": ["N"]}
+    return [helper.make_tensor_value_info(f"{name}/{key}", TensorProto.FLOAT, shape) for key, shape in shapes.items()]
+
+
+def _entropy(graph: _Builder, probabilities: str, axis: int) -> str:
+    logarithms = graph.op("Log", graph.op("Max", probabilities, graph.number(SMALLEST)))
+    return graph.op("Neg", graph.total(graph.op("Mul", probabilities, logarithms), axis, keep=False))
+
+
+def _golden_input(seed: int, seconds: int) -> dict[str, Float32]:
+    """A made-up but plausible window, float32 [1, ...], in which one modality comes and goes and one is never seen."""
+    generator = np.random.default_rng(seed)
+    low = np.array([feature.low for feature in SECOND_FEATURES])
+    span = np.array([feature.high for feature in SECOND_FEATURES]) - low
+    coverage = generator.uniform(0.5, 1.0, (1, seconds, N_MODALITIES))
+    flickering, absent = generator.choice(N_MODALITIES, 2, replace=False)
+    coverage[:, ::2, flickering] = 0
+    coverage[:, :, absent] = 0
+    centre = low + span * generator.uniform(0.4, 0.6, (1, N_SECOND))
+    values = np.clip(centre[:, None] + 0.1 * span * generator.standard_normal((1, seconds, N_SECOND)), low, low + span)
+    return {
+        "values": values.astype(np.float32),
+        "coverage": coverage.astype(np.float32),
+        "baseline": np.stack([centre, np.broadcast_to(0.1 * span, centre.shape)], axis=1).astype(np.float32),
+    }
+
+
+def _checked_means(data: bytes, heads: Mapping[str, TaskHead], inputs: dict[str, Float32]) -> dict[str, Float32]:
+    """The golden means of every task [C] as onnxruntime computes them, once all outputs agree with numpy."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, session.run(names, inputs), strict=True))
+    pooled = pool(inputs["values"], inputs["coverage"], inputs["baseline"])
+    for name, head in heads.items():
+        expected = head.predict(pooled)
+        for key in ("members", "mean", "entropy", "mutual_information"):
+            difference = float(np.abs(outputs[f"{name}/{key}"] - getattr(expected, key)).max())
+            if not difference < GOLDEN_TOLERANCE:
+                raise ExportFailed(f"{name}/{key} of the exported graph is off by {difference:.2g}")
+    return {name: outputs[f"{name}/mean"][0] for name in heads}

@@ -1,0 +1,252 @@
+"""The state heads: small ensembles of regularised multinomial logistic regressions on pooled windows.
+
+A label may leave several classes possible (a verdict says whether the event was there, not how strong it was), so the
+loss of a window is -log of the probability summed over the allowed classes. Ordinal tasks use the same softmax: with
+the few labels of one study, one weight vector per class under a strong prior has shown no need of an ordinal link, and
+a verdict keeps its plain meaning.
+
+Member k never sees the people of fold k (a fold is a hash of the person's name, so it is the same in every version and
+nothing leaks through a warm start). Its predictions there are subject-disjoint, and the temperature (Guo et al. 2017)
+is fitted on them. What it does see is resampled with Poisson(1) counts (online bagging, Oza and Russell 2001).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sentry_proto.tasks import Task
+from sentry_proto.types import Float32
+from training.active_learning.uncertainty import entropy, mutual_information
+from training.evaluation.gate import class_balance
+from training.pooling import N_POOLED, seen_columns
+
+X_CLIP = 6.0
+"""Standardised features are clipped here, so that one wild column cannot decide a window."""
+
+PRIOR_PRECISION = 100.0
+"""Of the zero-mean normal prior on each weight."""
+
+INCUMBENT_PRECISION = 50.0
+"""Of the prior that draws a warm-started weight towards the incumbent's."""
+
+STEPS_COLD, STEPS_WARM = 40, 20
+MOST_BALANCE = 10.0
+"""No label counts more than so many times for the rareness of its class."""
+
+PEOPLE_TO_RESAMPLE = 5
+"""From so many people on, people are resampled; below, windows are."""
+
+TEMPERATURES = np.geomspace(0.5, 8.0, 33)
+
+Array = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class HeadOutput:
+    """What a head says about N windows.
+
+    Attributes:
+        members: float32 [N, K, C], class probabilities of each ensemble member.
+        mean: float32 [N, C].
+        entropy: float32 [N], of the mean, in nats.
+        mutual_information: float32 [N], in nats.
+    """
+
+    members: Float32
+    mean: Float32
+    entropy: Float32
+    mutual_information: Float32
+
+
+@dataclass(frozen=True)
+class TaskHead:
+    """An ensemble of K linear heads over D pooled features and C classes.
+
+    Attributes:
+        centre, scale: float32 [D]; features are standardised with them, and unseen ones stand at the centre.
+        weights: float32 [K, D, C].
+        bias: float32 [K, C].
+        temperature: what the logits are divided by.
+    """
+
+    task: Task
+    centre: Float32
+    scale: Float32
+    weights: Float32
+    bias: Float32
+    temperature: float
+
+    def predict(self, pooled: Array) -> HeadOutput:
+        """Probabilities and uncertainty for pooled windows [N, D]."""
+        logits = _logits(standardise(pooled, self.centre, self.scale), self.weights, self.bias)
+        members = _softmax(logits / np.float32(self.temperature)).astype(np.float32)
+        mean = members.mean(1)
+        return HeadOutput(
+            members=members,
+            mean=mean,
+            entropy=entropy(mean).astype(np.float32),
+            mutual_information=mutual_information(members).astype(np.float32),
+        )
+
+
+def fit_head(
+    task: Task,
+    pooled: Array,
+    allowed: NDArray[np.bool_],
+    weights: Array,
+    groups: Sequence[str],
+    warm_start: TaskHead | None = None,
+    members: int = 8,
+    seed: int = 0,
+) -> TaskHead:
+    """Fit one task's head; the same arguments give the same head.
+
+    Args:
+        task: what is estimated.
+        pooled: float [N, D].
+        allowed: bool [N, C], the classes that each label leaves possible, at least one a row.
+        weights: float [N], 0 or more: how much each label counts (confidence, rater, age), before class balancing.
+        groups: the N windows' participants.
+        warm_start: the incumbent; ignored when its classes or its number of members differ.
+        members: K, size of the ensemble.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: if the shapes do not fit, a row allows no class, or no weight is above 0.
+    """
+    _check(task, pooled, allowed, weights, groups)
+    centre, scale = _centre_and_scale(pooled)
+    x = standardise(pooled, centre, scale)
+    balanced = class_balance(allowed, weights, MOST_BALANCE)
+    held_out = _held_out(groups, members)
+    resampled = balanced * _bootstrap(groups, held_out, members, np.random.default_rng(seed))
+    start = _rebase(warm_start, task, members, centre, scale)
+    matrix, bias = _optimise(x, allowed, resampled, start, members)
+    temperature = _temperature(_logits(x, matrix, bias), allowed, balanced * held_out)
+    return TaskHead(task, centre, scale, matrix, bias, temperature)
+
+
+def standardise(pooled: Array, centre: Float32, scale: Float32) -> Float32:
+    """Pooled windows [N, D] around 0 with spread 1; what was not seen is 0, the centre."""
+    x = np.clip((pooled.astype(np.float32) - centre) / scale, -X_CLIP, X_CLIP)
+    return np.where(seen_columns(pooled), x, np.float32(0))
+
+
+def _check(task: Task, pooled: Array, allowed: NDArray[np.bool_], weights: Array, groups: Sequence[str]) -> None:
+    count = len(groups)
+    if (pooled.shape, allowed.shape, weights.shape) != ((count, N_POOLED), (count, len(task.classes)), (count,)):
+        raise ValueError(f"{count} windows do not fit {pooled.shape}, {allowed.shape} and {weights.shape}")
+    if not np.isfinite(pooled).all():
+        raise ValueError("pooled windows must be finite")
+    if not allowed.any(1).all() or not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum() > 0:
+        raise ValueError("every window must allow a class, and weights must be finite, 0 or more, and not all 0")
+
+
+def _centre_and_scale(pooled: Array) -> tuple[Float32, Float32]:
+    """Mean and standard deviation of each column over the windows that saw it; 0 and 1 where that says nothing."""
+    seen = seen_columns(pooled)
+    count = np.maximum(seen.sum(0), 1)
+    centre = np.where(seen, pooled, 0.0).sum(0) / count
+    scale = np.sqrt((np.where(seen, pooled - centre, 0.0) ** 2).sum(0) / count)
+    constant = scale < 1e-6 * np.maximum(np.abs(centre), 1.0)
+    return centre.astype(np.float32), np.where(constant, 1.0, scale).astype(np.float32)
+
+
+def _held_out(groups: Sequence[str], members: int) -> NDArray[np.bool_]:
+    """Which windows each member never sees, bool [K, N]; a member that would see none sees all."""
+    folds = np.array([zlib.crc32(group.encode()) % members for group in groups])
+    held_out: NDArray[np.bool_] = folds[None] == np.arange(members)[:, None]
+    held_out[held_out.all(1)] = False
+    return held_out
+
+
+def _bootstrap(
+    groups: Sequence[str], held_out: NDArray[np.bool_], members: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """How often each member sees each window, float [K, N], scaled so that every member sees N windows."""
+    names, index = np.unique(np.array(groups), return_inverse=True)
+    unit = index if len(names) >= PEOPLE_TO_RESAMPLE else np.arange(len(groups))
+    counts = generator.poisson(1.0, (members, unit.max() + 1))[:, unit] * ~held_out
+    counts = np.where(counts.any(1, keepdims=True), counts, ~held_out).astype(np.float64)
+    scaled: NDArray[np.float64] = counts * len(groups) / counts.sum(1, keepdims=True)
+    return scaled
+
+
+def _rebase(
+    incumbent: TaskHead | None, task: Task, members: int, centre: Float32, scale: Float32
+) -> tuple[Float32, Float32] | None:
+    """The incumbent's weights and bias, rewritten for features standardised with another centre and scale."""
+    shape = (members, N_POOLED, len(task.classes))
+    if incumbent is None or incumbent.task.classes != task.classes or incumbent.weights.shape != shape:
+        return None
+    weights = incumbent.weights * (scale / incumbent.scale)[:, None]
+    shift = (centre - incumbent.centre) / incumbent.scale
+    return weights.astype(np.float32), (incumbent.bias + np.einsum("d,kdc->kc", shift, incumbent.weights)).astype(
+        np.float32
+    )
+
+
+def _optimise(
+    x: Float32,
+    allowed: NDArray[np.bool_],
+    counts: NDArray[np.float64],
+    start: tuple[Float32, Float32] | None,
+    members: int,
+) -> tuple[Float32, Float32]:
+    """Maximum a posteriori weights [K, D, C] and biases [K, C] of all members at once, by full-batch L-BFGS."""
+    classes = allowed.shape[1]
+    initial = start or (np.zeros((members, x.shape[1], classes), np.float32), np.zeros((members, classes), np.float32))
+    features, target = torch.from_numpy(x), torch.from_numpy(allowed)
+    sample_weights = torch.from_numpy(counts.astype(np.float32))
+    anchor = torch.from_numpy(initial[0])
+    weights, bias = anchor.clone().requires_grad_(), torch.from_numpy(initial[1]).clone().requires_grad_()
+    anchor_precision = INCUMBENT_PRECISION if start else 0.0
+    optimiser = torch.optim.LBFGS(
+        [weights, bias],
+        max_iter=STEPS_WARM if start else STEPS_COLD,
+        tolerance_grad=1e-4,
+        line_search_fn="strong_wolfe",
+    )
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        log_p = torch.log_softmax(features @ weights + bias[:, None], dim=-1)
+        evidence = torch.logsumexp(log_p.masked_fill(~target, -torch.inf), dim=-1)
+        prior = PRIOR_PRECISION * weights.square().sum() + anchor_precision * (weights - anchor).square().sum()
+        total = (0.5 * (prior + bias.square().sum()) - (sample_weights * evidence).sum()) / len(x)
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    return weights.detach().numpy(), bias.detach().numpy()
+
+
+def _temperature(logits: Float32, allowed: NDArray[np.bool_], counts: NDArray[np.float64]) -> float:
+    """The temperature with the least loss where members predict people they have not seen; 1 without such."""
+    if not counts.any():
+        return 1.0
+    member, window = np.nonzero(counts)
+    held, possible, weight = logits[window, member], allowed[window], counts[member, window]
+    losses = [
+        -(weight * np.log(np.maximum((_softmax(held / t) * possible).sum(-1), 1e-12))).sum() for t in TEMPERATURES
+    ]
+    return float(TEMPERATURES[int(np.argmin(losses))])
+
+
+def _logits(x: Float32, weights: Float32, bias: Float32) -> Float32:
+    """[N, D] and [K, D, C] -> [N, K, C]."""
+    logits: Float32 = np.swapaxes(x @ weights, 0, 1) + bias
+    return logits
+
+
+def _softmax(logits: Array) -> Array:
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    result: Array = exponentials / exponentials.sum(-1, keepdims=True)
+    return result
