@@ -63,11 +63,11 @@ def crop_face(image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
     """
     left, top, side = crop_square(box)
     height, width = image.shape[:2]
-    rows = np.clip((top, top + side), 0, height - 1)
-    columns = np.clip((left, left + side), 0, width - 1)
-    inside = image[rows[0] : rows[1] + 1, columns[0] : columns[1] + 1]
-    grey = cv2.cvtColor(inside, cv2.COLOR_BGR2GRAY)
-    y = np.clip(np.arange(top, top + side), rows[0], rows[1]) - rows[0]
-    x = np.clip(np.arange(left, left + side), columns[0], columns[1]) - columns[0]
-    square: NDArray[np.uint8] = grey[np.ix_(y, x)]
-    return square
+    if left >= 0 and top >= 0 and left + side <= width and top + side <= height:
+        square = image[top : top + side, left : left + side]
+    else:
+        rows = np.clip(np.arange(top, top + side), 0, height - 1)
+        columns = np.clip(np.arange(left, left + side), 0, width - 1)
+        square = image[np.ix_(rows, columns)]
+    grey: NDArray[np.uint8] = cv2.cvtColor(square, cv2.COLOR_BGR2GRAY)
+    return grey

@@ -14,8 +14,8 @@ LAG_S = 0.2
 MEMORY_S = 1.0
 """And over at most this long: the lowest frame rate is 2, and older positions belong to another movement."""
 
-CLOSED_ABOVE = 0.45
-OPEN_BELOW = 0.30
+CLOSED_ABOVE = 0.50
+OPEN_BELOW = 0.35
 """Hysteresis on the eyeBlink blendshape: in between, the lids stay what they were."""
 
 MAX_BLINK_S = 0.5
