@@ -1,0 +1,86 @@
+"""The one sentence at the top: what needs a person's attention first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard.wording import duration, plural
+from sentry_proto.types import CameraState
+
+SPOOL_IS_LONG = 200
+"""Windows waiting on an agent; more than a moment's backlog."""
+
+PUPPET = "puppet"
+"""Participants of the acted demo have names that begin so."""
+
+_CAMERA_WORDS = {
+    CameraState.NO_FACE: "sees no face",
+    CameraState.DARK: "sees a dark picture",
+    CameraState.FROZEN: "has a frozen picture",
+    CameraState.UNPLUGGED: "is unplugged",
+}
+
+
+@dataclass(frozen=True)
+class Attention:
+    """A tone of `markup`, the sentence, and what to do about it."""
+
+    tone: str
+    sentence: str
+    advice: str
+
+
+def attention(status: Mapping[str, Any], agents: Sequence[Mapping[str, Any]], open_alerts: int) -> Attention:
+    """The most urgent thing, or that all is well."""
+    return next(_concerns(status, agents, open_alerts))
+
+
+def _concerns(status: Mapping[str, Any], agents: Sequence[Mapping[str, Any]], open_alerts: int) -> Iterator[Attention]:
+    if status["learner"]["state"].startswith("failed"):
+        yield Attention("bad", f"The learner {status['learner']['state']}.", "The models in use are not affected.")
+    seen = [agent for agent in agents if agent["seen"]]
+    for agent in seen:
+        yield from _agent_concerns(agent)
+    if not seen:
+        what = "An agent is enrolled but has never called." if agents else "No agent is enrolled yet."
+        yield Attention("quiet", what, "Enrol one with sentry-keys enroll NAME and start sentry-agent run there.")
+    if open_alerts:
+        wait = "waits" if open_alerts == 1 else "wait"
+        yield Attention("warn", f"{plural(open_alerts, 'alert')} {wait} for a verdict.", "Give it on the Review page.")
+    if not status["model_version"]:
+        yield Attention("quiet", "The heads abstain: they are not calibrated yet, so no alert can come.", _next(status))
+    alive = plural(len(seen), "agent")
+    yield Attention("good", "Nothing needs attention.", f"{alive} alive, model version {status['model_version']}.")
+
+
+def _agent_concerns(agent: Mapping[str, Any]) -> Iterator[Attention]:
+    name, camera = agent["name"], agent["camera_state"]
+    if not agent["alive"]:
+        silent = duration(agent["silent_s"])
+        yield Attention(
+            "bad", f"{name} has been silent for {silent}.", "What it measures meanwhile waits in its spool."
+        )
+    elif agent["error"]:
+        yield Attention("bad", f"{name} reports: {agent['error']}", "")
+    elif camera in _CAMERA_WORDS:
+        yield Attention("warn", f"The camera of {name} {_CAMERA_WORDS[camera]}.", "No data is taken for calm.")
+    elif agent["dropped"] or agent["spooled"] > SPOOL_IS_LONG:
+        lost = f"{plural(agent['dropped'], 'record')} dropped, {agent['spooled']} waiting in its spool"
+        yield Attention("warn", f"{name} cannot send fast enough.", f"{lost}.")
+
+
+def _next(status: Mapping[str, Any]) -> str:
+    waits = status["learner"]["waits_for"]
+    return " ".join(f"{task.capitalize()} waits for {words}." for task, words in list(waits.items())[:1])
+
+
+def acted(agents: Sequence[Mapping[str, Any]]) -> str | None:
+    """What to say when an agent shows a puppet or runs its own clock; None when all that is seen is real."""
+    shown = [agent for agent in agents if agent["seen"]]
+    rate = max((agent["clock_rate"] for agent in shown), default=1.0)
+    if rate == 1.0 and not any(agent["participant"].startswith(PUPPET) for agent in shown):
+        return None
+    pace = f", at {rate:g} times real time" if rate != 1.0 else ""
+    return f"A puppet acts what you see{pace}. No psychological state was measured."

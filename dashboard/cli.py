@@ -1,0 +1,55 @@
+"""`sentry-dashboard`: start the dashboard's web server."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from sentry_proto.errors import SentryError
+from sentry_proto.keys import CONTROL, KeyFile
+
+KEY_VARIABLE = "SENTRY_CONTROL_KEY"
+SCRIPT = Path(__file__).with_name("app.py")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="sentry-dashboard", description="Overview, review and error rates in a browser."
+    )
+    made.add_argument("--key", type=Path, default=Path("control.key"), help="a key of the role control (control.key)")
+    made.add_argument("--port", type=int, default=8501, help="of the web server (8501)")
+    made.add_argument("--address", default="127.0.0.1", help="to listen on (127.0.0.1: this machine only)")
+    return made
+
+
+def server_arguments(address: str, port: int) -> list[str]:
+    """Streamlit's arguments. What no other configuration file may change stands here, the rest beside the script."""
+    options = {
+        "server.address": address,
+        "server.port": str(port),
+        "server.headless": "true",
+        "browser.gatherUsageStats": "false",
+    }
+    return ["run", str(SCRIPT), *(f"--{name}={value}" for name, value in options.items())]
+
+
+def become(command: list[str]) -> NoReturn:
+    """Replace this process: Streamlit wants the main thread and handles signals itself."""
+    os.execv(command[0], command)  # noqa: S606
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check the key file, then become the web server."""
+    chosen = parser().parse_args(arguments)
+    try:
+        KeyFile.load(chosen.key, CONTROL)
+    except SentryError as error:
+        print(f"sentry-dashboard: {error}", file=sys.stderr)
+        return error.exit_code
+    os.environ[KEY_VARIABLE] = str(chosen.key.resolve())
+    print(f"The dashboard is at http://{chosen.address}:{chosen.port}", flush=True)
+    become([sys.executable, "-m", "streamlit", *server_arguments(chosen.address, chosen.port)])

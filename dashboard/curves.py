@@ -1,0 +1,133 @@
+"""What a rater sees of a window: a few curves over its seconds, with gaps where nothing was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import altair as alt
+
+from dashboard.chart_look import INK, LOOK, POINT, SECOND
+from sentry_proto.types import CAMERA_STATES
+
+HEIGHT = 52
+INSIDE = {"fillColor": "#ffffffd9", "padding": 2, "offset": 0, "labelLimit": 260}
+
+STATE_OF = {letter: str(state) for state, letter in CAMERA_STATES.items()}
+STATE_COLOURS = {
+    "ok": "#c9d7dd", "several faces": "#56b4e9", "no face": "#e69f00", "dark": "#5a6670", "frozen": "#cc79a7",
+    "unplugged": "#d55e00",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line: what it is called, its unit, and the features of a second whose sum it shows."""
+
+    panel: str
+    line: str
+    features: tuple[str, ...]
+
+
+CURVES: tuple[Curve, ...] = (
+    Curve("Smile", "mouth corners up", ("blendshape_mouthSmile_mean",)),
+    Curve("Brow", "lowered", ("blendshape_browDown_mean",)),
+    Curve("Brow", "raised", ("blendshape_browInnerUp_mean",)),
+    Curve("Head motion, deg/s", "speed", ("head_speed_mean",)),
+    Curve("Slouch, shoulder widths", "slouch", ("slouch_mean",)),
+    Curve("Expression, probability", "happy", ("emotion_happy_mean",)),
+    Curve(
+        "Expression, probability",
+        "angry, disgust, fear or sad",
+        tuple(f"emotion_{name}_mean" for name in ("angry", "disgust", "fear", "sad")),
+    ),
+)
+COLOURS = (POINT, SECOND)
+
+
+def points(features: Mapping[str, Any], curve: Curve) -> list[dict[str, float | str | None]]:
+    """The curve as rows of second, value and line; value is None in a second in which a part was not seen."""
+    columns = [features["names"].index(name) for name in curve.features if name in features["names"]]
+    rows: list[dict[str, float | str | None]] = []
+    for second, values in enumerate(features["values"]):
+        parts = [values[column] for column in columns]
+        seen = columns and None not in parts
+        rows.append({"second": second + 0.5, "value": sum(parts) if seen else None, "line": curve.line})
+    return rows
+
+
+def runs(camera_states: str) -> list[dict[str, float | str]]:
+    """Stretches of one camera state, as start and end seconds."""
+    stretches: list[dict[str, float | str]] = []
+    second = 0
+    for letter, members in groupby(camera_states):
+        length = len(list(members))
+        stretches.append({"from": second, "to": second + length, "state": STATE_OF.get(letter, "unknown")})
+        second += length
+    return stretches
+
+
+def chart(features: Mapping[str, Any], camera_states: str) -> Any:
+    """All panels above one another over the same seconds, the camera's state at the bottom."""
+    length = max(len(features["values"]), 1)
+    panels = [_panel(features, name, list(curves), length) for name, curves in groupby(CURVES, lambda c: c.panel)]
+    return (
+        alt.vconcat(*panels, _states(camera_states, length), spacing=4)
+        .resolve_scale(color="independent")
+        .configure(**LOOK)
+    )
+
+
+def _panel(features: Mapping[str, Any], name: str, curves: list[Curve], length: int) -> Any:
+    rows = [row for curve in curves for row in points(features, curve)]
+    lines = [curve.line for curve in curves]
+    axis = alt.Axis(labels=False, ticks=False, title=None)
+    seconds = alt.X("second:Q", scale=alt.Scale(domain=[0, length], nice=False), axis=axis)
+    legend = (
+        alt.Legend(
+            title=None,
+            orient="top-right",
+            direction="horizontal",
+            symbolType="stroke",
+            **INSIDE,
+        )
+        if lines[1:]
+        else None
+    )
+    colour = alt.Color("line:N", scale=alt.Scale(domain=lines, range=list(COLOURS[: len(lines)])), legend=legend)
+    value = alt.Y(
+        "value:Q", title=None, axis=alt.Axis(tickCount=2, minExtent=34), scale=alt.Scale(zero=False, nice=True)
+    )
+    tooltip = [alt.Tooltip("line:N", title=name), alt.Tooltip("value:Q", format=".2f"), alt.Tooltip("second:Q")]
+    return (
+        alt.Chart(alt.Data(values=rows), height=HEIGHT, width="container", title=_title(name))
+        .mark_line(interpolate="monotone", strokeWidth=1.8, invalid="break-paths-show-domains")
+        .encode(x=seconds, y=value, color=colour, tooltip=tooltip)
+    )
+
+
+def _states(camera_states: str, length: int) -> Any:
+    stretches = runs(camera_states)
+    present = list(dict.fromkeys(str(run["state"]) for run in stretches))
+    scale = alt.Scale(domain=present, range=[STATE_COLOURS.get(state, "#000000") for state in present])
+    axis = alt.Axis(title=None, grid=False, labelExpr="datum.label + ' s'")
+    return (
+        alt.Chart(alt.Data(values=stretches), height=12, width="container", title=_title("Camera"))
+        .mark_rect()
+        .encode(
+            x=alt.X("from:Q", scale=alt.Scale(domain=[0, length], nice=False), axis=axis),
+            x2="to:Q",
+            color=alt.Color(
+                "state:N",
+                scale=scale,
+                legend=alt.Legend(title=None, orient="bottom", direction="horizontal"),
+            ),
+            tooltip=["state:N", "from:Q", "to:Q"],
+        )
+    )
+
+
+def _title(name: str) -> Any:
+    return alt.Title(name, anchor="start", frame="group", fontSize=12, fontWeight=500, color=INK, offset=3)

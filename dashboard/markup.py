@@ -1,0 +1,80 @@
+"""The few HTML pieces that all pages share. Everything from outside is escaped here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import streamlit as st
+
+GOOD, BAD, WARN, QUIET = "good", "bad", "warn", "quiet"
+"""Tones; each has a word beside it wherever it is used, so that colour never speaks alone."""
+
+
+class Html(str):
+    """Text that is markup already."""
+
+    __slots__ = ()
+
+
+def text(value: object) -> str:
+    """Markup as it is, anything else escaped."""
+    return str(value) if isinstance(value, Html) else escape(str(value))
+
+
+def tag(name: str, content: object, style: str = "") -> Html:
+    """One element with a class of `style.css`."""
+    kind = f' class="{style}"' if style else ""
+    return Html(f"<{name}{kind}>{text(content)}</{name}>")
+
+
+def joined(parts: Iterable[object]) -> Html:
+    """Pieces one after the other."""
+    return Html("".join(text(part) for part in parts))
+
+
+def pill(tone: str, words: object) -> Html:
+    """A word with a coloured dot."""
+    return tag("span", words, f"s-pill s-{tone}")
+
+
+def muted(words: object) -> Html:
+    """Words of second rank."""
+    return tag("span", words, "s-muted")
+
+
+def stacked(first: object, second: object) -> Html:
+    """Two lines, the second of second rank."""
+    return joined([tag("div", first), tag("div", second, "s-muted")])
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]], numeric: frozenset[int] = frozenset()) -> Html:
+    """A plain table; columns in `numeric` are set flush right."""
+
+    def row(cells: Sequence[object], element: str) -> Html:
+        return tag("tr", joined(tag(element, c, "s-num" if i in numeric else "") for i, c in enumerate(cells)))
+
+    body = joined(row(cells, "td") for cells in rows)
+    return tag("div", tag("table", joined([tag("thead", row(heads, "th")), tag("tbody", body)]), "s-table"), "s-scroll")
+
+
+def facts(entries: Iterable[tuple[str, object]]) -> Html:
+    """A strip of named figures."""
+    cells = (tag("div", joined([tag("dt", name), tag("dd", value)])) for name, value in entries)
+    return tag("dl", joined(cells), "s-facts")
+
+
+def panel(title: str, content: object, aside: object = "") -> None:
+    """Draw a titled part of a page."""
+    head = tag("header", joined([tag("h2", title), tag("span", aside, "s-muted")]))
+    st.html(tag("section", joined([head, content]), "s-panel"))
+
+
+def empty(what: str, what_to_do: str) -> Html:
+    """Says that there is nothing yet, and how to get something."""
+    return tag("div", joined([tag("p", what), tag("p", what_to_do, "s-muted")]), "s-empty")
+
+
+def note(tone: str, first: str, second: str = "") -> None:
+    """Draw one sentence that matters, and a quieter one after it."""
+    st.html(tag("div", joined([tag("strong", first), " ", tag("span", second)]), f"s-note s-{tone}"))

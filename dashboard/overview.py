@@ -1,0 +1,130 @@
+"""The Overview page: what needs attention, who is alive, what the learner does, what was raised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from dashboard.attention import attention
+from dashboard.connection import ask, live
+from dashboard.markup import Html, empty, facts, joined, muted, note, panel, pill, stacked, table, tag
+from dashboard.story import Chapter, story
+from dashboard.wording import ABSTAINING, clock, count, duration, percent, version
+
+REFRESH_S = 2.0
+SHOWN_ALERTS = 8
+
+_CAMERA_TONES = {"ok": "good", "several faces": "good", "no face": "warn"}
+_VERDICT_TONES = {"true alarm": "good", "false alarm": "bad"}
+
+
+def page() -> None:
+    """Draw the page."""
+    live(_overview, REFRESH_S)
+
+
+def _overview() -> None:
+    status, agents, decisions = ask("status"), ask("agents"), ask("decisions", limit=50)
+    alerts = ask("alerts", limit=100)
+    said = attention(status, agents, sum(alert["verdict"] is None for alert in alerts))
+    note(said.tone, said.sentence, said.advice)
+    st.html(_facts(status, alerts))
+    left, right = st.columns([5, 3], gap="small")
+    with left:
+        panel("Agents", _agents(agents), "each beats once a second")
+        panel("Last alerts", _alerts(alerts[:SHOWN_ALERTS], status), "newest first, in event time")
+    with right:
+        panel("What the learner waits for", _waits(status))
+        panel("Decisions of the gate", _story(story(decisions, status["started"]), status["now"]), "newest first")
+
+
+def _facts(status: Mapping[str, Any], alerts: Sequence[Mapping[str, Any]]) -> Html:
+    number = status["model_version"]
+    open_alerts = sum(alert["verdict"] is None for alert in alerts)
+    raised = joined([count(status["alerts"]), " ", muted(f"{open_alerts} without verdict")]) if alerts else "0"
+    return facts(
+        [
+            ("Model in use", version(number).capitalize() if number else ABSTAINING.capitalize()),
+            ("Windows received", count(status["windows"])),
+            ("Labels given", count(status["labels"])),
+            ("Alerts raised", raised),
+            ("People seen", count(status["people"])),
+        ]
+    )
+
+
+def _agents(agents: Sequence[Mapping[str, Any]]) -> Html:
+    if not agents:
+        return empty("No agent is enrolled.", "On the trainer's machine: sentry-keys enroll NAME --out FILE.")
+    heads = ("Agent", "State", "Camera", "Frames / s", "Model", "Spool", "Update")
+    return table(heads, map(_agent_row, agents), frozenset({3, 5}))
+
+
+def _agent_row(agent: Mapping[str, Any]) -> list[object]:
+    if not agent["seen"]:
+        return [tag("b", agent["name"]), pill("quiet", "never called"), "", "", "", "", ""]
+    alive = pill("good", "alive") if agent["alive"] else pill("bad", f"silent for {duration(agent['silent_s'])}")
+    camera = pill(_CAMERA_TONES.get(agent["camera_state"], "bad"), agent["camera_state"])
+    spool = stacked(count(agent["spooled"]), f"{count(agent['dropped'])} dropped")
+    who = f"{agent['participant']}, {agent['session']}"
+    pace = f"clock x {agent['clock_rate']:g}" if agent["clock_rate"] != 1 else ""
+    return [
+        stacked(tag("b", agent["name"]), who),
+        stacked(alive, agent["error"]),
+        camera,
+        stacked(f"{agent['fps']:.1f}", pace),
+        version(agent["model_version"]),
+        spool,
+        agent["update_state"],
+    ]
+
+
+def _waits(status: Mapping[str, Any]) -> Html:
+    learner = status["learner"]
+    state = pill("bad" if learner["state"].startswith("failed") else "good", learner["state"])
+    last = f"last run {duration(status['now'] - learner['last_run'])} ago" if learner["last_run"] else "has not run yet"
+    line = joined([state, " ", muted(f"{last}{', ' + learner['last_verdict'] if learner['last_verdict'] else ''}")])
+    rows = [[tag("b", task), words] for task, words in learner["waits_for"].items()]
+    return joined([tag("p", line, "s-line"), table(("Task", "Waits for"), rows) if rows else ""])
+
+
+def _story(chapters: Sequence[Chapter], now: float) -> Html:
+    def entry(chapter: Chapter) -> Html:
+        age = tag("time", f"{duration(now - chapter.time)} ago")
+        words = joined([age, tag("b", chapter.headline), tag("div", chapter.detail, "s-muted")])
+        return tag("li", words, f"s-{chapter.tone}")
+
+    return tag("ol", joined(map(entry, chapters)), "s-story")
+
+
+def _alerts(alerts: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) -> Html:
+    if not alerts:
+        why = "No alert comes before a head has passed its gate; label windows on the Review page."
+        return empty("No alert yet.", why if not status["model_version"] else "The model in use has raised none.")
+    zone = browser_zone()
+    heads = ("Start", "Task", "Who", "Lasted", "Probability", "Model", "Verdict")
+    return table(heads, (_alert_row(alert, zone) for alert in alerts), frozenset({3, 4}))
+
+
+def _alert_row(alert: Mapping[str, Any], zone: tzinfo) -> list[object]:
+    lasted = duration(alert["end"] - alert["start"]) if alert["end"] else "still on"
+    verdict = alert["verdict"]
+    return [
+        clock(alert["start"], zone),
+        alert["task"],
+        f"{alert['participant']} at {alert['agent']}",
+        lasted,
+        joined([percent(alert["probability"]), " ", muted(f"from {percent(alert['threshold'])}")]),
+        version(alert["model_version"]),
+        pill(_VERDICT_TONES[verdict], verdict) if verdict else pill("quiet", "not judged"),
+    ]
+
+
+def browser_zone() -> tzinfo:
+    """The reader's own time zone, as the browser tells it."""
+    name = st.context.timezone
+    return ZoneInfo(name) if name else UTC

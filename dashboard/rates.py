@@ -1,0 +1,114 @@
+"""The Rates page: how often the model errs, by version, with n and 95 % intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from dashboard.connection import ask, live
+from dashboard.markup import Html, empty, joined, muted, note, panel, stacked, table, tag
+from dashboard.rate_charts import RATES, Rate, change, chart
+from dashboard.wording import count, interval, quantity, version
+
+REFRESH_S = 4.0
+EVERYONE = "everyone"
+EVERYWHERE = "all agents"
+
+
+def page() -> None:
+    """Draw the page."""
+    live(_page, REFRESH_S)
+
+
+def _page() -> None:
+    status, people, agents = ask("status"), ask("people"), ask("agents")
+    tasks = [task["name"] for task in status["tasks"] if task["alert"]]
+    if not tasks:
+        panel("Rates", empty("No task raises alerts.", "Give a task an alert rule in the trainer's task file."))
+        return
+    chosen = _filters(tasks, [p["participant"] for p in people], [a["name"] for a in agents])
+    _rates(status, ask("rates", **chosen))
+
+
+def _filters(tasks: list[str], people: list[str], agents: list[str]) -> dict[str, str]:
+    first, second, third = st.columns([4, 2, 2], gap="small", vertical_alignment="bottom")
+    task = first.segmented_control(
+        "Task", tasks, default=tasks[0], key="rates task", required=True, format_func=str.capitalize
+    )
+    person = second.selectbox("Participant", [EVERYONE, *people], key="rates participant")
+    agent = third.selectbox("Agent", [EVERYWHERE, *agents], key="rates agent")
+    chosen = {"task": str(task)}
+    if person != EVERYONE:
+        chosen["participant"] = person
+    if agent != EVERYWHERE:
+        chosen["agent"] = agent
+    return chosen
+
+
+def _rates(status: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    versions = [row for row in rows if row["model_version"]]
+    if not versions:
+        wait = " ".join(f"{name.capitalize()}: {words}." for name, words in status["learner"]["waits_for"].items())
+        what = "The heads abstain so far, so there is nothing that could err."
+        panel(
+            "No rates yet", empty(what, wait or "Label windows on the Review page until a first version is published.")
+        )
+        return
+    _headline(versions)
+    latest = max(versions, key=lambda row: row["model_version"])
+    for column, rate in zip(st.columns(len(RATES), gap="small"), RATES, strict=True):
+        with column.container(border=True, key=f"rate {rate.key}"):
+            st.html(_figure(rate, latest))
+            drawn = chart(versions, rate.key)
+            if drawn is None:
+                st.html(tag("div", "A point and its interval appear here.", "s-nochart"))
+            else:
+                st.altair_chart(drawn, width="stretch", theme=None)
+    panel("By model version", _table(rows), "value, 95 % interval, n")
+    st.html(tag("p", HOW, "s-how"))
+
+
+HOW = (
+    "False alarms are counted from verdicts on alerts. Misses are counted from audit windows, which are drawn at random "
+    "and weighted by one over the probability of being drawn; windows chosen for being uncertain are left out."
+)
+
+
+def _headline(versions: Sequence[Mapping[str, Any]]) -> None:
+    changes = (change(versions, rate) for rate in RATES)
+    said = next((sentence for sentence in changes if sentence), None)
+    if said:
+        first, second = said.split(". The ", maxsplit=1)
+        note("good" if "do not" in second and "fell" in first else "quiet", f"{first}.", f"The {second}")
+
+
+def _figure(rate: Rate, row: Mapping[str, Any]) -> Html:
+    found = row[rate.key]
+    known = found["value"] is not None
+    value = (
+        tag("p", quantity(rate.key, found["value"]), "s-value") if known else tag("p", "Not enough labels yet", "s-few")
+    )
+    beside = interval(rate.key, found)
+    where = f"in {version(row['model_version'])}"
+    parts = [tag("h3", rate.title), tag("p", rate.meaning), value, tag("p", beside), tag("p", where)]
+    return tag("div", joined(parts), "s-rate")
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Html:
+    heads = ("Model", "Windows", "Alerts", "Judged", "Audited", *(rate.title for rate in RATES))
+    ordered = sorted(rows, key=lambda row: (row["model_version"] is not None, -(row["model_version"] or 0)))
+    return table(heads, map(_row, ordered), frozenset({1, 2, 3, 4}))
+
+
+def _row(row: Mapping[str, Any]) -> list[object]:
+    name = "all versions" if row["model_version"] is None else version(row["model_version"])
+    counts = (row["windows"], row["alerts"], row["labelled_alerts"], row["labelled_audit"])
+    return [tag("b", name), *map(count, counts), *(_cell(rate, row[rate.key]) for rate in RATES)]
+
+
+def _cell(rate: Rate, found: Mapping[str, Any]) -> Html:
+    if found["value"] is None:
+        return muted(found["words"])
+    return stacked(quantity(rate.key, found["value"]), interval(rate.key, found))

@@ -1,0 +1,238 @@
+"""An in-memory trainer that speaks the control API over real CURVE sockets."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from sentry_proto.control import decode_request, encode_error, encode_result
+from sentry_proto.curve import Gatekeeper, server_socket
+from sentry_proto.errors import RequestRefused
+from sentry_proto.keys import AllowList, Endpoints, KeyFile
+from sentry_proto.layout import SECOND_FEATURES
+from sentry_proto.tasks import DEFAULT_TASKS, tasks_to_json
+
+NOW = 1_750_000_600.0
+
+
+def agent(name: str = "lab-1", **changes: Any) -> dict[str, Any]:
+    """One healthy agent as `agents` lists it."""
+    return {
+        "name": name, "alive": True, "seen": True, "last_seen": NOW, "silent_s": 0.4, "model_version": 2,
+        "update_state": "current", "camera_state": "ok", "fps": 29.7, "participant": "P01", "session": "s0001",
+        "clock_rate": 1.0, "event_time": NOW, "sent": 120, "acked": 118, "spooled": 2, "dropped": 0, "frames": 9000,
+        "error": "", "software": "0.1.0", **changes,
+    }  # fmt: skip
+
+
+def never_seen(name: str = "lab-9") -> dict[str, Any]:
+    """An enrolled agent that never called."""
+    return {**dict.fromkeys(agent()), "name": name, "alive": False, "seen": False}
+
+
+def window(window_id: str, **changes: Any) -> dict[str, Any]:
+    """One window as `windows` lists it."""
+    prediction = {
+        "task": "stress", "probabilities": [0.15, 0.2, 0.65], "entropy": 0.89, "mutual_information": 0.04,
+        "alerting": True,
+    }  # fmt: skip
+    return {
+        "row": 1, "window_id": window_id, "agent": "lab-1", "participant": "P01", "session": "s0001",
+        "start": NOW - 60, "end": NOW - 30, "stratum": "alert", "inclusion_probability": 1.0, "model_version": 2,
+        "camera_states": "o" * 24 + "n" * 6, "predictions": [prediction], "labels": [], **changes,
+    }  # fmt: skip
+
+
+def features() -> dict[str, Any]:
+    """Half a minute of every feature, unseen in its last six seconds."""
+    names = [feature.name for feature in SECOND_FEATURES]
+
+    def second(t: int) -> list[float | None]:
+        if t >= 24:
+            return [None] * len(names)
+        return [0.3 + 0.2 * math.sin(t / 4 + i) for i in range(len(names))]
+
+    return {"names": names, "seconds": 30, "values": [second(t) for t in range(30)]}
+
+
+def rate(value: float | None, low: float | None, high: float | None, n: int, words: str = "") -> dict[str, Any]:
+    """One estimate as `rates` gives it."""
+    return {"value": value, "low": low, "high": high, "n": n, "enough": value is not None, "words": words}
+
+
+def rates_row(version: int | None, scale: float, *, task: str = "stress") -> dict[str, Any]:
+    """All four rates of one version; `scale` moves them together."""
+    return {
+        "task": task, "model_version": version, "windows": 840, "alerts": 36, "labelled_alerts": 30,
+        "labelled_audit": 42,
+        "false_positive_rate": rate(0.2 * scale, 0.12 * scale, 0.31 * scale, 42),
+        "miss_rate": rate(None, None, None, 4, "not enough labels yet: 6 more"),
+        "false_discovery_share": rate(0.4 * scale, 0.25 * scale, 0.57 * scale, 30),
+        "false_alarms_per_hour": rate(6.0 * scale, 3.5 * scale, 9.6 * scale, 30),
+    }  # fmt: skip
+
+
+def decision(row: int, verdict: str, reason: str, **changes: Any) -> dict[str, Any]:
+    """One stored decision."""
+    return {
+        "row": row, "time": NOW - 100 + row, "trigger": "labels", "task": "stress", "verdict": verdict,
+        "reason": reason, "candidate": "c" * 8, "parent": None, "version": None, "labels": 40, "people": 4,
+        "metrics": {}, **changes,
+    }  # fmt: skip
+
+
+@dataclass
+class FakeTrainer:
+    """What the trainer knows; tests change it in place. `start` serves it, `stop` ends that."""
+
+    folder: Path
+    agents: list[dict[str, Any]] = field(default_factory=lambda: [agent()])
+    windows: list[dict[str, Any]] = field(default_factory=list)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+    rates: list[dict[str, Any]] = field(default_factory=list)
+    models: list[dict[str, Any]] = field(default_factory=list)
+    waits_for: dict[str, str] = field(default_factory=dict)
+    learner_state: str = "idle"
+    model_version: int = 2
+    labels: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._server, self._server_secret = (k.decode() for k in zmq.curve_keypair())
+        public, secret = (k.decode() for k in zmq.curve_keypair())
+        self._endpoints = Endpoints.of("127.0.0.1", _free_port())
+        self.key_path = self.folder / "control.key"
+        KeyFile("control", "control", public, secret, self._server, self._endpoints, {}).save(self.key_path)
+        self._allowed = self.folder / "allowed.json"
+        entry = {"public": public, "role": "control", "enrolled": 0, "revoked": None}
+        self._allowed.write_text(json.dumps({"control": entry}))
+
+    def start(self) -> FakeTrainer:
+        """Serve from a thread of its own."""
+        self._ending = threading.Event()
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
+        self._thread.start()
+        if not ready.wait(5):
+            raise RuntimeError("the fake trainer did not start")
+        return self
+
+    def stop(self) -> None:
+        """End serving; the connection is lost."""
+        self._ending.set()
+        self._thread.join()
+
+    def _serve(self, ready: threading.Event) -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        gatekeeper = Gatekeeper(context, AllowList(self._allowed), ("control",))
+        router = server_socket(context, self._endpoints.control, self._server_secret, "control")
+        ready.set()
+        while not self._ending.is_set():
+            if router.poll(20):
+                peer, data = router.recv_multipart()
+                router.send_multipart([peer, self._answer(data)])
+        router.close()
+        gatekeeper.close()
+        context.term()
+
+    def _answer(self, data: bytes) -> bytes:
+        request_id, method, params = decode_request(data)
+        try:
+            handler: Callable[..., Any] | None = getattr(self, f"do_{method}", None)
+            refusal = RequestRefused(f"no method {method}")
+            return encode_result(request_id, handler(**params)) if handler else encode_error(request_id, refusal)
+        except Exception as error:
+            return encode_error(request_id, error)
+
+    def do_status(self) -> dict[str, Any]:
+        learner = {
+            "state": self.learner_state, "last_run": NOW - 20, "last_verdict": "published",
+            "waits_for": self.waits_for,
+        }  # fmt: skip
+        return {
+            "software": "0.1.0", "started": NOW - 3600, "now": NOW, "tasks": tasks_to_json(DEFAULT_TASKS),
+            "model_version": self.model_version, "windows": len(self.windows), "labels": len(self.labels),
+            "alerts": len(self.alerts), "people": 5, "learner": learner,
+        }  # fmt: skip
+
+    def do_agents(self) -> list[dict[str, Any]]:
+        return self.agents
+
+    def do_windows(self, limit: int = 100, **_filters: Any) -> list[dict[str, Any]]:
+        return [self._with_labels(w) for w in self.windows[:limit]]
+
+    def do_window(self, window_id: str) -> dict[str, Any]:
+        found = next((w for w in self.windows if w["window_id"] == window_id), None)
+        if found is None:
+            raise RequestRefused(f"no window {window_id}")
+        return {**self._with_labels(found), "features": features()}
+
+    def do_queue(self, task: str, rater: str, limit: int = 20) -> list[dict[str, Any]]:
+        done = {x["window_id"] for x in self.labels.values() if x["task"] == task and x["rater"] == rater}
+        return [{**w, "reason": w["stratum"]} for w in self.windows if w["window_id"] not in done][:limit]
+
+    def do_alerts(self, limit: int = 100, **_filters: Any) -> list[dict[str, Any]]:
+        return self.alerts[:limit]
+
+    def do_label(self, label_id: str, **label: Any) -> dict[str, Any]:
+        fresh = label_id not in self.labels
+        self.labels.setdefault(label_id, {"label_id": label_id, **label})
+        return {"stored": True, "fresh": fresh}
+
+    def do_withdraw(self, label_id: str) -> dict[str, Any]:
+        return {"withdrawn": self.labels.pop(label_id, None) is not None}
+
+    def do_rates(self, task: str | None = None, **_filters: Any) -> list[dict[str, Any]]:
+        return [row for row in self.rates if task in (None, row["task"])]
+
+    def do_decisions(self, limit: int = 100) -> list[dict[str, Any]]:
+        return self.decisions[:limit]
+
+    def do_models(self) -> list[dict[str, Any]]:
+        return self.models
+
+    def do_people(self) -> list[dict[str, Any]]:
+        return [{"participant": "P01", "partition": "train", "windows": 10, "labels": 2}]
+
+    def _with_labels(self, found: dict[str, Any]) -> dict[str, Any]:
+        return {**found, "labels": [x for x in self.labels.values() if x["window_id"] == found["window_id"]]}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def busy(folder: Path) -> FakeTrainer:
+    """A study in full swing: two agents, a queue, alerts, two versions and their rates."""
+    windows = [
+        window(f"{i:032x}", row=i, stratum=stratum, start=NOW - 60 * i, end=NOW - 60 * i + 30)
+        for i, stratum in enumerate(("alert", "audit", "uncertain", "alert", "audit"), 1)
+    ]
+    alerts = [
+        {
+            "alert_id": f"{i:032x}", "agent": "lab-1", "participant": f"P0{i}", "session": "s0001", "task": "stress",
+            "start": NOW - 60 * i, "end": None if i == 1 else NOW - 60 * i + 25, "probability": 0.9 - 0.05 * i,
+            "threshold": 0.6, "model_version": 2, "window_id": f"{i:032x}", "verdict": verdict,
+        }
+        for i, verdict in enumerate((None, None, "true alarm", "false alarm", "true alarm"), 1)
+    ]  # fmt: skip
+    decisions = [
+        decision(4, "published", "not worse than version 1 on 2 held-out people", version=2, parent=1, labels=96),
+        decision(3, "refused", "macro F1 0.52 is worse than version 1's 0.60 on the holdout", parent=1, labels=70),
+        decision(2, "published", "first version: better than chance on 2 held-out people", version=1, labels=40),
+        decision(1, "waiting", "12 more labels from at least 2 people", labels=12, people=1),
+    ]
+    rates = [rates_row(None, 1.0), rates_row(2, 0.6), rates_row(1, 1.5)]
+    agents = [agent(), agent("lab-2", camera_state="dark", participant="P02", alive=True), never_seen()]
+    waits = {"stress": "8 more labels", "focus": "20 more labels from at least 4 people"}
+    return FakeTrainer(folder, agents, windows, alerts, decisions, rates, waits_for=waits)
