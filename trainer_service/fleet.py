@@ -1,0 +1,82 @@
+"""What the trainer knows of its agents' health: the last heartbeat of each, and when it came."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sentry_proto import limits
+from sentry_proto.types import Heartbeat
+
+SHOWN = (
+    "model_version", "update_state", "camera_state", "fps", "participant", "session", "clock_rate", "event_time",
+    "sent", "acked", "spooled", "dropped", "frames", "error", "software",
+)  # fmt: skip
+"""The heartbeat's fields that the control API passes on."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One instant on both clocks: wall in Unix seconds to show, monotonic to measure silence with."""
+
+    wall: float
+    monotonic: float
+
+
+@dataclass(frozen=True)
+class _Sighting:
+    fields: Mapping[str, Any]
+    wall: float
+    monotonic: float | None  # None: before this trainer started
+
+
+class Fleet:
+    """Shared between the thread that hears agents and those that ask about them."""
+
+    def __init__(self, remembered: Mapping[str, tuple[Mapping[str, Any], float]]) -> None:
+        self._lock = threading.Lock()
+        self._last = {name: _Sighting(fields, seen, None) for name, (fields, seen) in remembered.items()}
+        self._unsaved: dict[str, tuple[Heartbeat, float]] = {}
+
+    def heard(self, name: str, beat: Heartbeat, now: Moment) -> None:
+        """Take in a heartbeat."""
+        with self._lock:
+            self._last[name] = _Sighting(vars(beat), now.wall, now.monotonic)
+            self._unsaved[name] = (beat, now.wall)
+
+    def take_unsaved(self) -> list[tuple[str, Heartbeat, float]]:
+        """What was heard since this was last asked: name, heartbeat, time."""
+        with self._lock:
+            unsaved, self._unsaved = self._unsaved, {}
+        return [(name, beat, seen) for name, (beat, seen) in unsaved.items()]
+
+    def put_back(self, beats: Iterable[tuple[str, Heartbeat, float]]) -> None:
+        """Return what could not be saved, unless something newer has come."""
+        with self._lock:
+            self._unsaved = {name: (beat, seen) for name, beat, seen in beats} | self._unsaved
+
+    def describe(self, enrolled: Iterable[str], now: Moment) -> list[dict[str, Any]]:
+        """One entry per enrolled agent, also for those that never called, as the control API gives it."""
+        with self._lock:
+            last = dict(self._last)
+        return [_describe(name, last.get(name), now) for name in sorted(enrolled)]
+
+
+def _describe(name: str, sighting: _Sighting | None, now: Moment) -> dict[str, Any]:
+    if sighting is None:
+        nothing = dict.fromkeys(("last_seen", "silent_s", *SHOWN))
+        return {"name": name, "alive": False, "seen": False, **nothing}
+    if sighting.monotonic is None:
+        silent = max(0.0, now.wall - sighting.wall)
+    else:
+        silent = now.monotonic - sighting.monotonic
+    return {
+        "name": name,
+        "alive": sighting.monotonic is not None and silent < limits.PEER_DEAD_S,
+        "seen": True,
+        "last_seen": sighting.wall,
+        "silent_s": round(silent, 3),
+        **{field: sighting.fields[field] for field in SHOWN},
+    }

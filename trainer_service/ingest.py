@@ -1,0 +1,171 @@
+"""Ingest: what agents send becomes stored records, acks and refusals.
+
+`Intake` holds the rules, without socket or clock. One round takes all messages that have arrived, stores their records
+in one transaction and only then acknowledges them:
+
+    sender's key not enrolled (any more)   -> Refusal(0), and the peer is forgotten
+    bytes that are no frame                -> Refusal(0)
+    Hello of another protocol or layout    -> Refusal(0)
+    Hello                                  -> Welcome
+    Item that breaks the contract          -> Refusal(sequence)
+    Item                                   -> commit -> Ack(sequences); a duplicate is acked again
+    Heartbeat                              -> the fleet
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from sentry_proto import limits
+from sentry_proto.codec import decode_agent_frame, decode_record
+from sentry_proto.errors import PeerFault, RequestRefused, StorageError, UnknownTask
+from sentry_proto.keys import AGENT, AllowList
+from sentry_proto.layout import LAYOUT_ID
+from sentry_proto.tasks import Task
+from sentry_proto.types import Ack, Heartbeat, Hello, Item, Pulse, Record, Refusal, TrainerFrame, Welcome, Window
+from trainer_service.fleet import Fleet, Moment
+from trainer_service.store import Arrival, Store
+
+log = logging.getLogger(__name__)
+
+FORGET_S = 15.0
+"""A peer that was silent for so long gets no pulse any more."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message as received: where to answer, the key that CURVE has proven, and the bytes."""
+
+    route: bytes
+    key: str
+    data: bytes
+
+
+Reply = tuple[bytes, TrainerFrame]
+
+
+class Intake:
+    """The trainer's end of all agents' sessions."""
+
+    def __init__(
+        self,
+        store: Store,
+        fleet: Fleet,
+        allowed: AllowList,
+        tasks: Iterable[Task],
+        model_version: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._allowed = allowed
+        self._tasks = {task.name: task for task in tasks}
+        self._model_version = model_version
+        self._heard: dict[bytes, tuple[str, float]] = {}
+        self.counts: Counter[str] = Counter()
+
+    def round(self, messages: Iterable[Message], now: Moment) -> list[Reply]:
+        """Take in what has arrived; the replies hold no ack of anything that is not committed."""
+        replies: list[Reply] = []
+        arrivals: list[tuple[bytes, Arrival]] = []
+        for message in messages:
+            name = self._allowed.name_of(message.key, AGENT)
+            try:
+                if name is None:
+                    raise RequestRefused("this key is not enrolled with the trainer, or was revoked")
+                frame = decode_agent_frame(message.data)
+            except PeerFault as fault:
+                self._heard.pop(message.route, None)
+                replies.append((message.route, self._refusal(0, fault)))
+                continue
+            self._heard[message.route] = (message.key, now.monotonic)
+            match frame:
+                case Hello():
+                    replies.append((message.route, self._greet(frame)))
+                case Heartbeat():
+                    self._fleet.heard(name, frame, now)
+                case Item():
+                    try:
+                        record = _checked(decode_record(frame.record), self._tasks)
+                    except PeerFault as fault:
+                        replies.append((message.route, self._refusal(frame.sequence, fault)))
+                    else:
+                        arrival = Arrival(name, frame.stream, frame.sequence, record, frame.record)
+                        arrivals.append((message.route, arrival))
+        return [*replies, *self._commit(arrivals, now)]
+
+    def pulses(self, now: Moment) -> list[Reply]:
+        """The trainer's heartbeat to every peer that was heard lately and is still enrolled."""
+        self._heard = {
+            route: (key, heard)
+            for route, (key, heard) in self._heard.items()
+            if now.monotonic - heard < FORGET_S and self._allowed.name_of(key, AGENT) is not None
+        }
+        pulse = Pulse(now.wall, self._model_version())
+        return [(route, pulse) for route in self._heard]
+
+    def save_heartbeats(self) -> None:
+        """Write down what the fleet has heard; on a failing disk it is kept for later."""
+        unsaved = self._fleet.take_unsaved()
+        if not unsaved:
+            return
+        try:
+            self._store.keep_heartbeats(unsaved)
+        except StorageError as error:
+            self._fleet.put_back(unsaved)
+            log.error("heartbeats not stored: %s", error)
+
+    def _greet(self, hello: Hello) -> TrainerFrame:
+        if hello.protocol != limits.PROTOCOL:
+            words = f"the agent speaks protocol {hello.protocol}, this trainer {limits.PROTOCOL}"
+            return self._refusal(0, RequestRefused(words))
+        if hello.layout_id != LAYOUT_ID:
+            words = f"the agent has feature layout {hello.layout_id[:20]!r}, this trainer speaks {LAYOUT_ID}"
+            return self._refusal(0, RequestRefused(words))
+        return Welcome(limits.PROTOCOL, limits.CREDIT, self._model_version())
+
+    def _refusal(self, sequence: int, fault: Exception) -> Refusal:
+        self.counts["refused items" if sequence else "refused frames"] += 1
+        return Refusal(sequence, str(fault)[: limits.MAX_WORDS])
+
+    def _commit(self, arrivals: list[tuple[bytes, Arrival]], now: Moment) -> list[Reply]:
+        if not arrivals:
+            return []
+        try:
+            refused = self._store.ingest([arrival for _, arrival in arrivals], now.wall)
+        except StorageError as error:
+            log.error("%d records not stored and not acknowledged: %s", len(arrivals), error)
+            self.counts["unstored items"] += len(arrivals)
+            return []
+        replies: list[Reply] = []
+        acked: defaultdict[bytes, list[int]] = defaultdict(list)
+        for (route, arrival), reason in zip(arrivals, refused, strict=True):
+            if reason is None:
+                acked[route].append(arrival.sequence)
+            else:
+                replies.append((route, self._refusal(arrival.sequence, RequestRefused(reason))))
+        self.counts["acked items"] += sum(map(len, acked.values()))
+        return [*replies, *((route, Ack(tuple(sequences))) for route, sequences in acked.items())]
+
+
+def _checked(record: Record, tasks: Mapping[str, Task]) -> Record:
+    """The record, if it comes with consent and speaks of configured tasks only."""
+    if not record.consent_id:
+        raise RequestRefused("no consent record: a window or alert must name the consent it was made under")
+    if isinstance(record, Window):
+        for prediction in record.predictions:
+            task = _known(prediction.task, tasks)
+            if len(prediction.probabilities) != len(task.classes):
+                n = len(prediction.probabilities)
+                raise UnknownTask(f"task {task.name} has {len(task.classes)} classes here, the prediction has {n}")
+    else:
+        _known(record.task, tasks)
+    return record
+
+
+def _known(name: str, tasks: Mapping[str, Task]) -> Task:
+    if name not in tasks:
+        raise UnknownTask(f"task {name!r} is not configured; known are {', '.join(tasks)}")
+    return tasks[name]

@@ -1,0 +1,153 @@
+"""The store's tables.
+
+A window's record is kept as it came over the wire (`sentry_proto.codec`), after the columns that are searched, so
+that lists never read it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+VERSION = 1
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("last_seen", Float, nullable=False),
+    Column("heartbeat", JSON, nullable=False),
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    Column("row", Integer, primary_key=True),
+    Column("window_id", String, nullable=False, unique=True),
+    Column("agent", String, nullable=False),
+    Column("stream", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("participant", String, nullable=False, index=True),
+    Column("session", String, nullable=False),
+    Column("start", Float, nullable=False),
+    Column("end", Float, nullable=False),
+    Column("stratum", String, nullable=False),
+    Column("inclusion_probability", Float, nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("camera_states", String, nullable=False),
+    Column("consent_id", String, nullable=False),
+    Column("predictions", JSON, nullable=False),
+    Column("received", Float, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    UniqueConstraint("agent", "stream", "sequence"),
+    Index("ix_windows_stratum", "stratum", "row"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("row", Integer, primary_key=True),
+    Column("alert_id", String, nullable=False, unique=True),
+    Column("agent", String, nullable=False),
+    Column("participant", String, nullable=False),
+    Column("session", String, nullable=False),
+    Column("task", String, nullable=False),
+    Column("start", Float, nullable=False),
+    Column("end", Float),
+    Column("probability", Float, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("window_id", String, nullable=False, index=True),
+    Column("consent_id", String, nullable=False),
+    Column("received", Float, nullable=False),
+)
+
+scored_counts = Table(
+    "scored_counts",
+    metadata,
+    Column("agent", String, primary_key=True),
+    Column("stream", String, primary_key=True),
+    Column("model_version", Integer, primary_key=True),
+    Column("participant", String, primary_key=True),
+    Column("task", String, primary_key=True),
+    Column("alerting", Boolean, primary_key=True),
+    Column("windows", Integer, nullable=False),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("participant", String, primary_key=True),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("partition", String, nullable=False),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("row", Integer, primary_key=True),
+    Column("label_id", String, nullable=False, unique=True),
+    Column("window_id", String, ForeignKey("windows.window_id"), nullable=False),
+    Column("task", String, nullable=False),
+    Column("value", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("rater", String, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("received", Float, nullable=False),
+    Column("withdrawn", Float),
+    Index("ix_labels_window", "window_id", "task"),
+    Index("ix_labels_task", "task", "row"),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("parent", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("status", String, nullable=False),
+    Column("live_since", Float),
+    Column("tasks", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("bundle", LargeBinary, nullable=False),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("row", Integer, primary_key=True),
+    Column("time", Float, nullable=False),
+    Column("trigger", String, nullable=False),
+    Column("task", String, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("candidate", Integer),
+    Column("parent", Integer, nullable=False),
+    Column("version", Integer, ForeignKey("models.version", ondelete="CASCADE")),
+    Column("labels", Integer, nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("last_label", Integer, nullable=False),
+    Index("ix_decisions_task", "task", "last_label"),
+)

@@ -1,0 +1,184 @@
+"""The store: everything the trainer remembers, in one SQLite file.
+
+Whatever is written here is on the disk when the call returns (WAL, synchronous=FULL). Writers begin with the write
+lock (BEGIN IMMEDIATE), so that two of them wait for each other instead of failing half-way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event, func, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from sentry_proto.errors import StorageError
+from sentry_proto.types import Alert, Heartbeat, Record, Window
+from trainer_service import schema
+
+BUSY_TIMEOUT_MS = 5_000
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A decoded record and where it came from.
+
+    Attributes:
+        agent: the name under which the sender's key is enrolled.
+        record: the window or alert; `data` is the same, encoded.
+    """
+
+    agent: str
+    stream: str
+    sequence: int
+    record: Record
+    data: bytes
+
+
+class Store:
+    """A connection pool to the database; safe to share between threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the store, and make it if it is not there.
+
+        Raises:
+            StorageError: if the file cannot be opened or was written by another version.
+        """
+        self.path = path
+        self._engine = create_engine(f"sqlite:///{path}")
+        event.listen(self._engine, "connect", _set_up)
+        event.listen(self._engine, "begin", _begin)
+        with self.write() as connection:
+            schema.metadata.create_all(connection)
+            found = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema")).scalar()
+            if found is None:
+                connection.execute(schema.meta.insert().values(key="schema", value=str(schema.VERSION)))
+            elif found != str(schema.VERSION):
+                raise StorageError(f"{path} has schema version {found}, this trainer speaks {schema.VERSION}")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view of the database."""
+        with self._reworded(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction, durable when the block ends and undone if it raises."""
+        engine = self._engine.execution_options(writes=True)
+        with self._reworded(), engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _reworded(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise StorageError(f"the database {self.path} failed: {error.orig}") from error
+
+    def ingest(self, arrivals: Sequence[Arrival], now: float) -> list[str | None]:
+        """Store a batch in one transaction; returns for each why it was refused, or None.
+
+        A record that is stored already is not refused and changes nothing.
+        """
+        with self.write() as connection:
+            return [_put(connection, arrival, now) for arrival in arrivals]
+
+    def keep_heartbeats(self, beats: Iterable[tuple[str, Heartbeat, float]]) -> None:
+        """Remember agents' last heartbeats (name, heartbeat, time of arrival) and their counts of scored windows."""
+        with self.write() as connection:
+            for name, beat, seen in beats:
+                _keep_heartbeat(connection, name, beat, seen)
+
+    def last_heartbeats(self) -> dict[str, tuple[Mapping[str, Any], float]]:
+        """Per agent the last heartbeat's fields, without counts, and when it came."""
+        with self.read() as connection:
+            rows = connection.execute(select(schema.agents)).all()
+        return {row.name: (row.heartbeat, row.last_seen) for row in rows}
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _set_up(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver's own transactions begin too late; see `_begin`
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        "foreign_keys = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _put(connection: Connection, arrival: Arrival, now: float) -> str | None:
+    if isinstance(arrival.record, Window):
+        return _put_window(connection, arrival, arrival.record, now)
+    return _put_alert(connection, arrival.agent, arrival.record, now)
+
+
+def _put_window(connection: Connection, arrival: Arrival, window: Window, now: float) -> str | None:
+    features = window.features
+    row = {
+        "window_id": window.window_id,
+        "agent": arrival.agent,
+        "stream": arrival.stream,
+        "sequence": arrival.sequence,
+        "participant": features.participant,
+        "session": features.session,
+        "start": features.start,
+        "end": features.end,
+        "stratum": window.stratum.value,
+        "inclusion_probability": window.inclusion_probability,
+        "model_version": window.model_version,
+        "camera_states": features.camera_states,
+        "consent_id": window.consent_id,
+        "predictions": [vars(prediction) for prediction in window.predictions],
+        "received": now,
+        "record": arrival.data,
+    }
+    if connection.execute(insert(schema.windows).on_conflict_do_nothing(), row).rowcount:
+        return None
+    table = schema.windows.c
+    key = (table.agent == arrival.agent, table.stream == arrival.stream, table.sequence == arrival.sequence)
+    if connection.execute(select(table.row).where(*key)).first():
+        return None
+    return "another record already has this window id"
+
+
+def _put_alert(connection: Connection, agent: str, alert: Alert, now: float) -> str | None:
+    statement = insert(schema.alerts)
+    same_agent = schema.alerts.c.agent == agent
+    statement = statement.on_conflict_do_update(
+        index_elements=["alert_id"],
+        set_={"end": func.coalesce(statement.excluded.end, schema.alerts.c.end)},
+        where=same_agent,
+    )
+    if connection.execute(statement, {**vars(alert), "agent": agent, "received": now}).rowcount:
+        return None
+    return "another agent's alert already has this id"
+
+
+def _keep_heartbeat(connection: Connection, name: str, beat: Heartbeat, seen: float) -> None:
+    fields = {key: value for key, value in vars(beat).items() if key != "counts"}
+    statement = insert(schema.agents).values(name=name, last_seen=seen, heartbeat=fields)
+    update = {"last_seen": statement.excluded.last_seen, "heartbeat": statement.excluded.heartbeat}
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=update))
+    if not beat.counts:
+        return
+    counts = insert(schema.scored_counts)
+    keys = [column.name for column in schema.scored_counts.primary_key]
+    highest = func.max(counts.excluded.windows, schema.scored_counts.c.windows)
+    rows = [{**vars(count), "agent": name, "stream": beat.stream} for count in beat.counts]
+    connection.execute(counts.on_conflict_do_update(index_elements=keys, set_={"windows": highest}), rows)
