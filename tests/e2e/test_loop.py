@@ -1,0 +1,97 @@
+"""The whole loop with real processes on real video: windows, labels, a gated update, a hot swap, and a killed trainer."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.study import Study, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.shared]
+
+PEOPLE = ("P01", "P02", "P03", "P04")
+CALM, TENSE = "pyfeat_single_face.mp4", "intel_head-pose-male.mp4"
+"""Two recordings that the heads can tell apart; which feeling they show does not matter to this test."""
+
+EVERY_WINDOW = ("--audit", 1, "--speed", "max", "--fps", 4)
+
+
+def record(study: Study, key: Path, person: str, video: Path, seconds: int) -> None:
+    """One finished session of a person, as an agent sees it in a looped recording."""
+    agent = study.start_agent(
+        "lab-1", key, video, "--participant", person, "--loop", "--duration", seconds, *EVERY_WINDOW
+    )
+    assert agent.wait(timeout=300) == 0, (study.folder / "lab-1.log").read_text()[-2000:]
+
+
+def labels_for(windows: list[dict[str, Any]], sessions: dict[str, str]) -> str:
+    """A label file: every window gets the state that its session stands for."""
+    rows = [f"{w['window_id']},stress,{sessions[w['session']]},observer-1" for w in windows if w["session"] in sessions]
+    return "window_id,task,value,rater\n" + "\n".join(rows) + "\n"
+
+
+def windows_of(study: Study) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = study.control.call("windows", limit=1000)
+    return found
+
+
+def test_the_loop_closes_and_survives_a_killed_trainer(study: Study, shared_dir: Path) -> None:
+    videos = shared_dir / "videos"
+    trainer = study.start_trainer("--labels-per-run", 1000)
+    key = study.enroll("lab-1")
+    sessions: dict[str, str] = {}
+    for person in PEOPLE:
+        study.consent("lab-1", person)
+        for video, state in ((CALM, "calm"), (TENSE, "stressed")):
+            record(study, key, person, videos / video, 80)
+            fresh = {w["session"] for w in windows_of(study)} - sessions.keys()
+            assert len(fresh) == 1
+            sessions[fresh.pop()] = state
+    sent = windows_of(study)
+    assert len(sent) >= 60
+    assert all(not window["predictions"] for window in sent), "heads abstain before their gate"
+
+    live = study.start_agent(
+        "lab-1", key, videos / TENSE, "--participant", "P01", "--loop", "--audit", 1, "--speed", 4, "--fps", 4
+    )
+    eventually(lambda: (study.agent("lab-1") or {}).get("alive"), 60, "the live agent beats")
+    text = labels_for(sent, sessions)
+    accepted = study.control.call("import_labels", text=text)["stored"]
+    assert accepted == len(sent)
+
+    trainer.kill()  # SIGKILL, with labels and windows accepted
+    trainer.wait()
+    before = {window["window_id"] for window in sent}
+    study.start_trainer("--labels-per-run", 1000)
+    assert before <= {window["window_id"] for window in windows_of(study)}
+    assert study.status()["labels"] == accepted
+    assert study.control.call("import_labels", text=text)["stored"] == 0, "the same labels again change nothing"
+
+    study.control.call("retrain")
+    eventually(lambda: study.status()["model_version"] == 1, 60, "a candidate passes the gate")
+    eventually(lambda: study.agent("lab-1")["model_version"] == 1, 10, "the heartbeat reports version 1")
+    scored = eventually(
+        lambda: [w for w in windows_of(study) if w["model_version"] == 1 and w["predictions"]], 60, "scored windows"
+    )
+    stress = next(p for p in scored[0]["predictions"] if p["task"] == "stress")
+    assert stress["probabilities"][2] > 0.5, "the live agent watches the recording that was labelled stressed"
+
+    wrong = scored[0]["window_id"]
+    study.control.call(
+        "label",
+        label_id=uuid.uuid4().hex,
+        window_id=wrong,
+        task="stress",
+        value="false alarm",
+        source="observer",
+        rater="observer-1",
+    )
+    study.stop(live)
+    agent = study.agent("lab-1")
+    assert agent["sent"] == agent["acked"] + agent["spooled"] + agent["dropped"]
+    stored = [window["window_id"] for window in windows_of(study)]
+    assert len(stored) == len(set(stored))
+    assert [d for d in study.control.call("decisions") if d["verdict"] == "published"]

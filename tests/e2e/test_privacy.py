@@ -1,0 +1,84 @@
+"""P1 and P3: an agent on real video writes no pixel and speaks with its trainer only, seen from the kernel's side."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+
+from perception.video import VideoFile
+from sentry_proto.keys import CONTROL, KeyFile
+from tests.e2e.study import Study, command, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.shared]
+
+WATCHED = "trace=connect,sendto,sendmsg,openat,write,pwrite64,writev"
+
+
+@pytest.fixture
+def strace() -> str:
+    found = shutil.which("strace")
+    if not found:
+        pytest.skip("needs strace to watch the agent's system calls")
+    return found
+
+
+def traced_run(strace: str, study: Study, video: Path) -> str:
+    """The system calls of an agent that sends every window of `video` to its trainer."""
+    study.start_trainer()
+    key = study.enroll("lab-1")
+    study.consent("lab-1", "P01")
+    trace = study.folder / "trace.txt"
+    agent = command(
+        "sentry-agent", "run", "--source", video, "--participant", "P01", "--key", key, "--data-dir",
+        study.data_dir("lab-1"), "--speed", "max", "--fps", 5, "--duration", 50, "--loop", "--audit", 1, "--json",
+    )  # fmt: skip
+    done = subprocess.run(
+        [strace, "-f", "-qq", "-s", "65536", "-xx", "-e", WATCHED, "-o", str(trace), *agent],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    eventually(lambda: study.status()["windows"] >= 1, 10, "windows arrive, so there was something to leak")
+    return trace.read_text()
+
+
+def written(trace: str) -> bytes:
+    """Everything the agent wrote to files and sockets, one line a call."""
+    calls = re.findall(r"(?:write|pwrite64|writev|sendto|sendmsg)\((.*)\) += \d+$", trace, re.M)
+    chunks = (re.findall(r'"((?:\\x[0-9a-f]{2})+)"', call) for call in calls)
+    return b"\n".join(bytes.fromhex("".join(parts).replace("\\x", "")) for parts in chunks)
+
+
+def pixel_runs(video: Path, every: int = 20, pixels: int = 24) -> Iterator[bytes]:
+    """Runs of neighbouring pixels from recognisable places of the video, in colour and in grey."""
+    for index, (image, _) in enumerate(VideoFile(video)):
+        if index % every:
+            continue
+        for picture in (image, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)):
+            for row in picture[:: max(1, len(picture) // 24)]:
+                run = row[len(row) // 2 :][:pixels]
+                if run.std() > 8:
+                    yield run.tobytes()
+
+
+def test_no_pixel_leaves_and_nobody_else_is_called(strace: str, study: Study, shared_dir: Path) -> None:
+    video = shared_dir / "videos" / "pyfeat_single_face.mp4"
+    trace = traced_run(strace, study, video)
+
+    called = {int(port) for port in re.findall(r"connect\(.*?sin6?_port=htons\((\d+)\)", trace)}
+    endpoints = KeyFile.load(study.trainer_dir / "control.key", CONTROL).endpoints
+    assert called == {int(address.rsplit(":", 1)[1]) for address in (endpoints.ingest, endpoints.updates)}
+
+    output = written(trace)
+    assert len(output) > 20_000, "the windows that arrived were written, so the trace did see the writing"
+    assert not [run for run in pixel_runs(video) if run in output]
+    for name, signature in {"JPEG": b"\xff\xd8\xff\xe0", "PNG": b"\x89PNG", "MP4": b"ftypisom"}.items():
+        assert signature not in output, name
