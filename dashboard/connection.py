@@ -19,7 +19,7 @@ PATIENCE_S = 3.0
 """How long a page waits for an answer before it says so."""
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, on_release=ControlClient.close)
 def _client(path: str) -> ControlClient:
     return ControlClient(KeyFile.load(Path(path), CONTROL), PATIENCE_S)
 

@@ -71,8 +71,8 @@ def _rates(status: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None
 
 
 HOW = (
-    "False alarms are counted from verdicts on alerts. Misses are counted from audit windows, which are drawn at random "
-    "and weighted by one over the probability of being drawn; windows chosen for being uncertain are left out."
+    "False alarms are counted from verdicts on alerts. Misses are counted from audit windows, drawn at random and "
+    "weighted by one over the probability of being drawn; windows chosen for being uncertain are left out."
 )
 
 

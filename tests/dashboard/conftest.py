@@ -1,0 +1,42 @@
+"""A trainer in memory, and pages that talk to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard import connection
+from dashboard.cli import KEY_VARIABLE
+from tests.dashboard.fake_trainer import FakeTrainer, busy
+
+Page = Callable[[str], AppTest]
+
+
+@pytest.fixture
+def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTrainer]:
+    """A busy study; the dashboard's key points to it."""
+    fake = busy(tmp_path).start()
+    monkeypatch.setenv(KEY_VARIABLE, str(fake.key_path))
+    monkeypatch.setattr(connection, "PATIENCE_S", 1.0)
+    yield fake
+    connection._client.clear()
+    fake.stop()
+
+
+def open_page(name: str, **address: str) -> AppTest:
+    """Run one page as the browser would."""
+    test = AppTest.from_string(f"from dashboard import {name}\n{name}.page()", default_timeout=20)
+    for key, value in address.items():
+        test.query_params[key] = value
+    return test.run()
+
+
+def words(test: AppTest) -> str:
+    """Everything a reader sees in the page's own markup and captions, without tags."""
+    markup = " ".join(element.proto.body for element in test.get("html"))
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", markup)))

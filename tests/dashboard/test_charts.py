@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from dashboard import curves, rate_charts
+from tests.dashboard.fake_trainer import features, rates_row
+
+
+def test_curve_has_a_gap_where_nothing_was_seen() -> None:
+    rows = curves.points(features(), curves.CURVES[0])
+    assert all(row["value"] is not None for row in rows[:24])
+    assert all(row["value"] is None for row in rows[24:])
+
+
+def test_curve_of_several_features_is_their_sum() -> None:
+    names = [name for curve in curves.CURVES for name in curve.features]
+    values = {"names": names, "values": [[0.25] * len(names), [0.25] * (len(names) - 1) + [None]]}
+    last = curves.CURVES[-1]
+    assert [row["value"] for row in curves.points(values, last)] == [1.0, None]
+
+
+def test_every_curve_exists_in_the_layout() -> None:
+    names = features()["names"]
+    assert all(name in names for curve in curves.CURVES for name in curve.features)
+
+
+def test_camera_states_become_stretches() -> None:
+    assert curves.runs("oonu") == [
+        {"from": 0, "to": 2, "state": "ok"},
+        {"from": 2, "to": 3, "state": "no face"},
+        {"from": 3, "to": 4, "state": "unplugged"},
+    ]
+
+
+def test_versions_without_enough_labels_have_no_point() -> None:
+    rows = [rates_row(None, 1.0), rates_row(2, 0.5), rates_row(1, 1.0)]
+    assert [point["version"] for point in rate_charts.points(rows, "false_positive_rate")] == ["v1", "v2"]
+    assert rate_charts.chart(rows, "miss_rate") is None
+
+
+def test_change_claims_a_difference_only_when_intervals_are_apart() -> None:
+    rate = rate_charts.RATES[0]
+    overlap = rate_charts.change([rates_row(1, 1.0), rates_row(2, 0.6)], rate)
+    apart = rate_charts.change([rates_row(1, 1.0), rates_row(2, 0.1)], rate)
+    assert overlap
+    assert apart
+    assert overlap.endswith("The intervals overlap, so more labels must confirm it.")
+    assert apart.endswith("The intervals do not overlap.")
+    assert rate_charts.change([rates_row(1, 1.0)], rate) is None

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+from dashboard.labelling import Click, Desk
+from sentry_proto.errors import PeerUnreachable
+
+
+class Ledger:
+    """A trainer that stores labels by id; it can be away."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, dict[str, Any]] = {}
+        self.calls = 0
+        self.away = False
+
+    def __call__(self, method: str, **params: Any) -> dict[str, Any]:
+        self.calls += 1
+        if self.away:
+            raise PeerUnreachable("no answer")
+        if method == "withdraw":
+            return {"withdrawn": self.stored.pop(params["label_id"], None) is not None}
+        fresh = params["label_id"] not in self.stored
+        self.stored.setdefault(params["label_id"], params)
+        return {"stored": True, "fresh": fresh}
+
+
+QUEUE: list[dict[str, Any]] = [{"window_id": "a"}, {"window_id": "b"}]
+
+
+def click(window_id: str = "a", value: str = "calm") -> Click:
+    return Click(window_id, "stress", value, "R1")
+
+
+def test_second_half_of_a_double_click_on_the_same_window_stores_nothing() -> None:
+    desk, trainer = Desk(), Ledger()
+    desk.choose(QUEUE, "stress", 0.0)
+    desk.label(trainer, click(), 10.0)
+    desk.label(trainer, click(), 10.1)
+    assert len(trainer.stored) == len(desk.given) == 1
+
+
+def test_second_half_of_a_double_click_on_the_next_window_is_ignored() -> None:
+    desk, trainer = Desk(), Ledger()
+    desk.choose(QUEUE, "stress", 0.0)
+    desk.label(trainer, click("a"), 10.0)
+    desk.choose(QUEUE[1:], "stress", 10.1)
+    desk.label(trainer, click("b"), 10.2)
+    assert [label["window_id"] for label in trainer.stored.values()] == ["a"]
+    desk.label(trainer, click("b"), 11.0)
+    assert len(trainer.stored) == 2
+
+
+def test_label_that_was_not_confirmed_is_sent_again_under_its_id() -> None:
+    desk, trainer = Desk(), Ledger()
+    trainer.away = True
+    desk.label(trainer, click(), 10.0)
+    assert desk.given == []
+    assert desk.outcome
+    assert desk.outcome.sentence.startswith("Not stored: no answer.")
+    (first,) = desk._label_ids.values()
+    trainer.away = False
+    desk.label(trainer, click(), 12.0)
+    assert list(trainer.stored) == [first]
+
+
+def test_after_undo_the_window_is_back_and_takes_a_new_label() -> None:
+    desk, trainer = Desk(), Ledger()
+    desk.choose(QUEUE, "stress", 0.0)
+    desk.label(trainer, click(value="calm"), 10.0)
+    desk.choose(QUEUE[1:], "stress", 10.5)
+    desk.undo(trainer)
+    assert trainer.stored == {}
+    assert desk.choose(QUEUE[::-1], "stress", 11.0) == {"window_id": "a"}
+    desk.label(trainer, click(value="stressed"), 12.0)
+    assert [label["value"] for label in trainer.stored.values()] == ["stressed"]
+
+
+def test_window_stays_on_the_desk_while_the_queue_is_reordered() -> None:
+    desk = Desk()
+    assert desk.choose(QUEUE, "stress", 0.0) == {"window_id": "a"}
+    assert desk.choose(QUEUE[::-1], "stress", 1.0) == {"window_id": "a"}

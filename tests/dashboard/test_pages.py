@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from streamlit.testing.v1 import AppTest
+
+from tests.dashboard.conftest import open_page, words
+from tests.dashboard.fake_trainer import FakeTrainer, agent
+
+
+def press(test: AppTest, label: str) -> AppTest:
+    """Press the button with this label."""
+    return next(button for button in test.button if button.label == label).click().run()
+
+
+class TestOverview:
+    def test_shows_agents_alerts_waits_and_decisions(self, trainer: FakeTrainer) -> None:
+        text = words(open_page("overview"))
+        for said in (
+            "The camera of lab-2 sees a dark picture.", "never called", "Version 2 published: stress",
+            "Candidate refused: stress", "8 more labels", "not judged", "false alarm", "29.7",
+        ):  # fmt: skip
+            assert said in text
+
+    def test_abstaining_study_says_what_comes_next(self, trainer: FakeTrainer) -> None:
+        trainer.model_version, trainer.alerts, trainer.decisions = 0, [], []
+        trainer.agents = [agent(model_version=0)]
+        text = words(open_page("overview"))
+        assert "The heads abstain: they are not calibrated yet" in text
+        assert "No alert yet." in text
+
+    def test_names_from_outside_cannot_inject_markup(self, trainer: FakeTrainer) -> None:
+        trainer.agents = [agent("<img src=x>")]
+        shown = open_page("overview")
+        assert not any("<img" in element.proto.body for element in shown.get("html"))
+        assert "<img src=x>" in words(shown)
+
+    def test_trainer_away_gives_a_calm_sentence_and_comes_back(self, trainer: FakeTrainer) -> None:
+        trainer.stop()
+        away = open_page("overview")
+        assert not away.exception
+        assert "The trainer does not answer." in words(away)
+        trainer.start()
+        assert "Agents" in words(away.run())
+
+
+class TestReview:
+    def test_one_click_stores_one_label_and_moves_on(self, trainer: FakeTrainer) -> None:
+        test = open_page("review", rater="R1")
+        assert "5 windows to review" in words(test)
+        press(age(test), "False alarm")
+        (label,) = trainer.labels.values()
+        assert (label["window_id"], label["value"], label["rater"]) == (f"{1:032x}", "false alarm", "R1")
+        assert label["source"] == "observer"
+        assert "Stored: false alarm, by R1." in words(test)
+        assert "4 windows to review" in words(test)
+
+    def test_undo_withdraws_and_shows_the_window_again(self, trainer: FakeTrainer) -> None:
+        test = open_page("review", rater="R1")
+        press(age(test), "Stressed")
+        press(test, "Undo")
+        assert trainer.labels == {}
+        assert "5 windows to review" in words(test)
+
+    def test_audit_window_asks_for_the_class_only(self, trainer: FakeTrainer) -> None:
+        trainer.windows = [w for w in trainer.windows if w["stratum"] == "audit"]
+        test = open_page("review", rater="R1")
+        assert "Which stress do you see?" in words(test)
+        assert "True alarm" not in [button.label for button in test.button]
+
+    def test_without_a_rater_nothing_can_be_labelled(self, trainer: FakeTrainer) -> None:
+        test = open_page("review")
+        assert all(button.disabled for button in test.button if button.label in ("True alarm", "Calm"))
+
+    def test_left_for_later_goes_behind_and_comes_back(self, trainer: FakeTrainer) -> None:
+        trainer.windows = trainer.windows[:1]
+        test = press(open_page("review", rater="R1"), "Leave for later")
+        assert "The queue is empty" in words(test)
+        assert "1 window to review" in words(press(test, "Look again at what was left for later"))
+
+    def test_click_while_the_trainer_is_away_is_not_taken_as_stored(self, trainer: FakeTrainer) -> None:
+        test = age(open_page("review", rater="R1"))
+        trainer.stop()
+        press(test, "Calm")
+        assert not test.exception
+        assert trainer.labels == {}
+        trainer.start()
+        assert "Not stored:" in words(test.run())
+        press(test, "Calm")
+        assert [label["value"] for label in trainer.labels.values()] == ["calm"]
+
+    def test_abstaining_window_says_so(self, trainer: FakeTrainer) -> None:
+        for window in trainer.windows:
+            window["predictions"] = []
+        assert "Not calibrated yet." in words(open_page("review", rater="R1"))
+
+
+class TestRates:
+    def test_each_rate_has_interval_n_or_what_is_missing(self, trainer: FakeTrainer) -> None:
+        text = words(open_page("rates"))
+        for said in (
+            "From v1 to v2 the false-positive rate fell from 30 % to 12 %.", "7.2 to 19 % (95 %), n = 42",
+            "not enough labels yet: 6 more", "3.6 / h", "all versions",
+        ):  # fmt: skip
+            assert said in text
+
+    def test_before_the_first_version_it_says_what_is_waited_for(self, trainer: FakeTrainer) -> None:
+        trainer.rates = []
+        text = words(open_page("rates"))
+        assert "No rates yet" in text
+        assert "Stress: 8 more labels." in text
+
+
+def age(test: AppTest) -> AppTest:
+    """Let the window on the desk have been there for a while, so that a click is a decision."""
+    desk = test.session_state["desk"]
+    desk._shown = (desk._shown[0], 0.0)
+    return test

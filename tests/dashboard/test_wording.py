@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from dashboard import wording
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0, "0 %"), (0.004, "0.4 %"), (0.0994, "9.9 %"), (0.0996, "10 %"), (0.5, "50 %"), (1, "100 %")]
+)
+def test_percent(share: float, text: str) -> None:
+    assert wording.percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "0 s"), (12.4, "12 s"), (89, "89 s"), (600, "10 min"), (7200, "2 h"), (2e5, "2 d")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert wording.duration(seconds) == text
+
+
+def test_interval_has_unit_and_n_or_says_what_is_missing() -> None:
+    known = {"value": 0.2, "low": 0.05, "high": 0.31, "n": 1200, "words": ""}
+    assert wording.interval("miss_rate", known) == "5.0 to 31 % (95 %), n = 1\u202f200"
+    assert (
+        wording.interval(wording.PER_HOUR, {**known, "low": 1.25, "high": 9}) == "1.2 to 9.0 / h (95 %), n = 1\u202f200"
+    )
+    missing = {"value": None, "low": None, "high": None, "n": 3, "words": "not enough labels yet: 5 more"}
+    assert wording.interval("miss_rate", missing) == "not enough labels yet: 5 more"
+
+
+def test_clock_is_utc_unless_told() -> None:
+    assert wording.clock(1_750_000_000.0) == "15:06:40"
