@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sentry_proto.tasks import Task
 from sentry_proto.types import Float32
-from training.active_learning.uncertainty import entropy, mutual_information
+from training.active_learning.uncertainty import SMALLEST, entropy, mutual_information
 from training.evaluation.gate import class_balance
 from training.pooling import N_POOLED, seen_columns
 
@@ -43,7 +43,9 @@ MOST_BALANCE = 10.0
 PEOPLE_TO_RESAMPLE = 5
 """From so many people on, people are resampled; below, windows are."""
 
-TEMPERATURES = np.geomspace(0.5, 8.0, 33)
+TEMPERATURES = np.geomspace(0.25, 8.0, 41)
+TEMPERATURE_SPREAD = 0.25
+"""Standard deviation of the prior on log temperature, around 0: a few people must not say much about it."""
 
 Array = NDArray[np.floating[Any]]
 
@@ -234,10 +236,9 @@ def _temperature(logits: Float32, allowed: NDArray[np.bool_], counts: NDArray[np
         return 1.0
     member, window = np.nonzero(counts)
     held, possible, weight = logits[window, member], allowed[window], counts[member, window]
-    losses = [
-        -(weight * np.log(np.maximum((_softmax(held / t) * possible).sum(-1), 1e-12))).sum() for t in TEMPERATURES
-    ]
-    return float(TEMPERATURES[int(np.argmin(losses))])
+    evidence = [weight @ np.log(np.maximum((_softmax(held / t) * possible).sum(-1), SMALLEST)) for t in TEMPERATURES]
+    prior = 0.5 * (np.log(TEMPERATURES) / TEMPERATURE_SPREAD) ** 2
+    return float(TEMPERATURES[int(np.argmin(prior - evidence))])
 
 
 def _logits(x: Float32, weights: Float32, bias: Float32) -> Float32:
