@@ -1,0 +1,151 @@
+"""The agent, composed: one loop from frame to record, and beside it the uplink and the updater.
+
+source -> capture -> perception, fusion, windows -> observer (heads, alerts, selection) -> outbox -> uplink -> trainer
+                                                        ^                                                       |
+                                                        `------ slots <------ updater <-------------------------'
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack, closing
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from edge_agent.capture import capture
+from edge_agent.consent import NOT_NEEDED, PUPPET_CONSENT, ConsentBook, Permit, check_participant
+from edge_agent.durable import lock_folder, make_folder
+from edge_agent.heads import Heads, provider
+from edge_agent.link import Link
+from edge_agent.loop import Loop
+from edge_agent.observer import Observer
+from edge_agent.outbox import Scored, Totals
+from edge_agent.slots import Slots
+from edge_agent.sources import PUPPET, SourceOptions, is_live, open_source
+from edge_agent.state import RunOptions, State
+from perception.chain import Perception
+from perception.pipeline import FeaturePipeline
+from sentry_proto.errors import InputError, SentryError
+from sentry_proto.keys import AGENT, KeyFile
+from sentry_proto.types import Record
+from training.active_learning.selection import Selector
+
+log = logging.getLogger(__name__)
+
+
+def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], SentryError | None]:
+    """Run an agent until its source ends or `stop` is set.
+
+    Returns:
+        The report, and what ended the run early, if anything did.
+
+    Raises:
+        SentryError: it cannot start; the sentence says why.
+    """
+    check_participant(options.participant)
+    selector = make_selector(options)
+    key = KeyFile.load(options.key, AGENT) if options.key else None
+    consents = ConsentBook(options.data_dir / "consent.json")
+    permit = ask_permit(options, consents)
+    with ExitStack() as stack:
+        source = stack.enter_context(closing(open_source(source_options(options, stop))))
+        if key:
+            make_folder(options.data_dir)
+            stack.enter_context(lock_folder(options.data_dir))
+        slots = Slots(options.data_dir / "bundles", partial(Heads, tasks=options.tasks), read_only=key is None)
+        state = State(heads=slots.start())
+        pipeline = FeaturePipeline(stack.enter_context(Perception()), "", "")
+        link = Link(key, options.data_dir, options.quota, slots, state) if key else None
+        if link:
+            stack.callback(link.outbox.close)
+            link.forget(consents.withdrawn_ids())
+        loop = Loop(
+            source=source,
+            capture=capture(source, stop),
+            pipeline=pipeline,
+            observer=Observer(selector),
+            state=state,
+            permit=permit,
+            spool=link.outbox.put if link else discard,
+            on_scored=slots.confirm,
+            duration=options.duration,
+            stop=stop,
+        )
+        log.info("%s", start_line(options, source.name, state, slots.words))
+        ended_by = drive(loop, link, consents)
+        slots.confirm()
+        return report(loop, state, source.name, link, ended_by), ended_by
+
+
+def drive(loop: Loop, link: Link | None, consents: ConsentBook) -> SentryError | None:
+    """Run the loop and let the link drain; returns what ended it early."""
+    try:
+        loop.run()
+    except SentryError as error:
+        return error
+    finally:
+        if link:
+            link.forget(consents.withdrawn_ids())
+            link.close()
+    return None
+
+
+def discard(records: list[Record], scored: list[Scored]) -> None:
+    """Without a trainer nothing is kept."""
+
+
+def report(loop: Loop, state: State, source: str, link: Link | None, ended_by: SentryError | None) -> dict[str, Any]:
+    """The run in figures, for `--json`."""
+    totals = link.outbox.totals() if link else Totals(0, 0, 0, 0)
+    return {
+        "source": source,
+        "participant": state.participant,
+        **loop.figures(),
+        **vars(totals),
+        "model_version": state.version,
+        "update_state": state.update_state,
+        "trainer": link.uplink.words if link else "none",
+        "provider": provider(),
+        "error": str(ended_by or ""),
+    }
+
+
+def source_options(options: RunOptions, stop: threading.Event) -> SourceOptions:
+    """The part of the options that concerns the source."""
+    return SourceOptions(options.source, options.participant, options.speed, options.fps, options.loop, stop)
+
+
+def make_selector(options: RunOptions) -> Selector:
+    """The selection rule.
+
+    Raises:
+        InputError: a probability or budget that is none.
+    """
+    try:
+        return Selector(np.random.default_rng(), options.audit, options.budget)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def ask_permit(options: RunOptions, consents: ConsentBook) -> Permit:
+    """A live source, and any uplink, needs the participant's consent; the puppet is nobody.
+
+    Raises:
+        ConsentMissing: if there is none.
+    """
+    if options.source == PUPPET:
+        return Permit(consents, None, PUPPET_CONSENT)
+    needed = is_live(options.source) or options.key is not None
+    return Permit(consents, options.participant if needed else None, NOT_NEEDED)
+
+
+def start_line(options: RunOptions, source: str, state: State, trouble: str) -> str:
+    """What everybody in the room should know."""
+    who = "the puppet" if options.source == PUPPET else f"participant {options.participant}"
+    model = f"model version {state.version}" if state.heads else "no model yet"
+    where = "features go to the trainer" if options.key else "nothing leaves this process"
+    line = f"RECORDING {who} from {source}: {model}, ONNX Runtime {provider()}, {where}; no picture is kept."
+    return f"{line} Note: {trouble}." if trouble else line

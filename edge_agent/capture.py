@@ -1,0 +1,109 @@
+"""From a source to the loop that works on its frames.
+
+A live source is read by a thread into a slot for one frame: a newer frame replaces one that was not taken, so delay
+never builds up. A read that blocks is left behind with its thread, and the source is started anew. Other sources are
+read by the caller itself: they wait, and lose nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+from edge_agent.sources import Frame, Source
+
+STALL_S = 4.0
+"""A live source without a frame for this long is started anew."""
+
+IDLE_S = 0.25
+"""The loop hears at least this often, frame or not."""
+
+
+class LiveCapture:
+    """The newest frame of a live source.
+
+    Attributes:
+        read, dropped: frames that came, and those that were replaced before anyone took them.
+    """
+
+    def __init__(self, source: Source, stop: threading.Event, stall_s: float = STALL_S) -> None:
+        self._source, self._stop, self._stall_s = source, stop, stall_s
+        self._ready = threading.Condition()
+        self._slot: Frame | None = None
+        self._generation = 0
+        self._error: Exception | None = None
+        self._last = time.monotonic()
+        self.read = self.dropped = 0
+        self._start_reader()
+
+    def _start_reader(self) -> None:
+        self._generation += 1
+        self._last = time.monotonic()
+        reader = threading.Thread(target=self._run, args=(self._generation,), name="capture", daemon=True)
+        reader.start()
+
+    def _run(self, generation: int) -> None:
+        try:
+            for frame in self._source.frames():
+                if generation != self._generation:
+                    return
+                self._put(frame)
+        except Exception as error:  # the loop's thread raises it
+            with self._ready:
+                self._error = error
+                self._ready.notify()
+
+    def _put(self, frame: Frame) -> None:
+        with self._ready:
+            self.read += 1
+            self.dropped += self._slot is not None
+            self._slot = frame
+            self._last = time.monotonic()
+            self._ready.notify()
+
+    def __iter__(self) -> Iterator[Frame | None]:
+        """Frames, and None where `IDLE_S` passed without one."""
+        while not self._stop.is_set():
+            yield self._take()
+            if time.monotonic() - self._last > self._stall_s:
+                self.restart()
+
+    def _take(self) -> Frame | None:
+        with self._ready:
+            if self._slot is None and self._error is None:
+                self._ready.wait(IDLE_S)
+            if self._error is not None:
+                raise self._error
+            frame, self._slot = self._slot, None
+            return frame
+
+    def restart(self) -> None:
+        """Leave the running reader behind and start another; the source limits how often its device is reopened."""
+        self._start_reader()
+
+
+class DirectCapture:
+    """All frames of a source that waits for its reader; nothing is ever dropped."""
+
+    dropped = 0
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.read = 0
+
+    def __iter__(self) -> Iterator[Frame | None]:
+        for frame in self._source.frames():
+            self.read += 1
+            yield frame
+
+    def restart(self) -> None:
+        """A recording that stands still is as it is."""
+
+
+Capture = LiveCapture | DirectCapture
+
+
+def capture(source: Source, stop: threading.Event) -> Capture:
+    """The right way to read this source."""
+    return LiveCapture(source, stop) if source.live else DirectCapture(source)

@@ -1,0 +1,236 @@
+"""`sentry-agent`: run on a source, extract a recording's features, keep consent records."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from sentry_proto.errors import InputError, MissingDependency, SentryError
+
+SYSTEM_LIBRARIES = "libgl1 libegl1 libgles2"
+"""Debian packages that cv2 and MediaPipe load and a slim system lacks."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script; returns the exit code."""
+    options = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="sentry-agent: %(message)s", stream=sys.stderr, force=True)
+    try:
+        return int(options.command(options))
+    except SentryError as error:
+        print(f"sentry-agent: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # whoever read our output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def default_data_dir() -> Path:
+    """Where an agent keeps its data by the XDG convention."""
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "sentry" / "agent"
+
+
+# ---- commands -----------------------------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace) -> int:
+    require_libraries()
+    from edge_agent.app import run  # noqa: PLC0415 - after the check for system libraries
+    from edge_agent.state import RunOptions  # noqa: PLC0415
+    from sentry_proto.tasks import DEFAULT_TASKS, load_tasks  # noqa: PLC0415
+
+    stop = _stop_on_signal()
+    report, ended_by = run(
+        RunOptions(
+            source=options.source,
+            data_dir=options.data_dir,
+            participant=options.participant,
+            key=options.key,
+            speed=options.speed,
+            fps=options.fps,
+            tasks=load_tasks(options.tasks) if options.tasks else DEFAULT_TASKS,
+            audit=options.audit,
+            budget=options.budget,
+            quota=options.quota << 20,
+            duration=options.duration,
+            loop=options.loop,
+        ),
+        stop,
+    )
+    if options.json:
+        print(json.dumps(report), flush=True)
+    else:
+        print(_summary(report), file=sys.stderr)
+    if ended_by is not None:
+        raise ended_by
+    return 0
+
+
+def _summary(report: dict[str, object]) -> str:
+    return (
+        "sentry-agent: {frames_scored} frames at {fps} a second, {face_seconds} of {seconds} s with a face, "
+        "{windows} windows, {alerts} alerts, {sent} records spooled, {acked} stored by the trainer".format(**report)
+    )
+
+
+def _extract(options: argparse.Namespace) -> int:
+    require_libraries()
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    from perception.extract import extract  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(options.video.name, total=None)
+        summary = extract(
+            options.video, options.out, lambda done, total: progress.update(task, completed=done, total=total or None)
+        )
+    if options.json:
+        print(summary.to_json(), flush=True)
+    else:
+        print(f"sentry-agent: {summary.seconds} s in {options.out}, {summary.fps:.1f} frames a second", file=sys.stderr)
+    if summary.error:
+        from sentry_proto.errors import MediaError  # noqa: PLC0415
+
+        raise MediaError(summary.error)
+    return 0
+
+
+def _grant(options: argparse.Namespace) -> int:
+    from edge_agent.consent import ConsentBook, describe, end_of_day  # noqa: PLC0415
+    from edge_agent.durable import make_folder  # noqa: PLC0415
+
+    make_folder(options.data_dir)
+    now = time.time()
+    until = end_of_day(options.until) if options.until else None
+    print(describe(ConsentBook(options.data_dir / "consent.json").grant(options.participant, until, now), now))
+    return 0
+
+
+def _withdraw(options: argparse.Namespace) -> int:
+    from edge_agent.consent import ConsentBook  # noqa: PLC0415
+
+    ended = ConsentBook(options.data_dir / "consent.json").withdraw(options.participant, time.time())
+    if not ended:
+        raise InputError(f"{options.participant} has no live consent record here")
+    print(
+        f"{options.participant}: withdrawn; a running recording stops within a second, and what it spooled is dropped"
+    )
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    from edge_agent.consent import ConsentBook, describe  # noqa: PLC0415
+
+    for record in ConsentBook(options.data_dir / "consent.json").records:
+        print(describe(record, time.time()))
+    return 0
+
+
+# ---- checks and signals ---------------------------------------------------------------------------------------
+
+
+def require_libraries() -> None:
+    """Find out at once, and in words, if a library is missing.
+
+    Raises:
+        MissingDependency: the `edge` extra or a system library is not installed.
+    """
+    for name in ("cv2", "mediapipe", "onnxruntime"):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise MissingDependency(
+                f"{name} cannot be loaded ({error}); install the extra sentry-lab[edge], and on Debian or Ubuntu run: "
+                f"apt-get install {SYSTEM_LIBRARIES}"
+            ) from error
+
+
+def _stop_on_signal() -> threading.Event:
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    return stop
+
+
+# ---- arguments ------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sentry-agent", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="watch a source, score windows, send what is selected"))
+    extract = commands.add_parser("extract", help="write a recording's features as Parquet")
+    extract.add_argument("video", type=Path)
+    extract.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
+    extract.add_argument("--json", action="store_true", help="print a summary as JSON")
+    extract.set_defaults(command=_extract)
+    consent = commands.add_parser("consent", help="keep consent records").add_subparsers(required=True)
+    grant = consent.add_parser("grant", help="record that a participant agreed")
+    grant.add_argument("--until", metavar="YYYY-MM-DD", help="last day on which it holds")
+    withdraw = consent.add_parser("withdraw", help="end a participant's consent")
+    for command, function in ((grant, _grant), (withdraw, _withdraw)):
+        command.add_argument("--participant", required=True)
+        command.set_defaults(command=function)
+    listing = consent.add_parser("list", help="show all records")
+    listing.set_defaults(command=_list)
+    for command in (grant, withdraw, listing):
+        _add_data_dir(command)
+    return parser
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    add = run.add_argument
+    add("--source", required=True, help="a camera's number, a stream's address, a recording, or: puppet")
+    add("--participant", default="P01", help="pseudonym of who is seen (default: P01)")
+    add("--key", type=Path, help="this machine's key file; without one nothing is sent")
+    add("--speed", type=_speed, default=1.0, metavar="max|N", help="of a recording or the puppet (default: 1)")
+    add("--fps", type=_positive, help="most frames a second")
+    add("--tasks", type=Path, help="task file (TOML); default: stress, focus, anxiety, depression")
+    add("--audit", type=float, default=0.05, help="share of the windows sent at random (default: 0.05)")
+    add("--budget", type=float, default=30.0, help="most uncertain windows sent in an hour (default: 30)")
+    add("--quota", type=_megabytes, default=256, help="most MB of records waiting for the trainer (default: 256)")
+    add("--duration", type=_positive, help="seconds of the source after which to end")
+    add("--loop", action="store_true", help="begin a recording anew at its end")
+    add("--json", action="store_true", help="print a report as JSON at the end")
+    _add_data_dir(run)
+    run.set_defaults(command=_run)
+
+
+def _add_data_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data-dir", type=Path, default=default_data_dir(), help="default: %(default)s")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
+
+
+def _speed(text: str) -> float | None:
+    return None if text == "max" else _positive(text)
+
+
+def _megabytes(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value

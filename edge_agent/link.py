@@ -1,0 +1,67 @@
+"""All that speaks with the trainer: outbox, uplink and updater of one agent."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection
+from pathlib import Path
+
+from edge_agent.heads import Heads
+from edge_agent.outbox import Outbox
+from edge_agent.slots import Slots
+from edge_agent.state import SOFTWARE, State, heartbeat
+from edge_agent.updater import SocketFetcher, UpdateClient, UpdateService
+from edge_agent.uplink import Uplink
+from sentry_proto import limits
+from sentry_proto.keys import KeyFile
+from sentry_proto.layout import LAYOUT_ID
+from sentry_proto.types import Heartbeat, Hello
+
+log = logging.getLogger(__name__)
+
+
+class Link:
+    """The agent's end of everything that has two ends.
+
+    Args:
+        key: this machine's.
+        folder: the data folder.
+        quota: most bytes of records in the outbox.
+        slots: where accepted bundles go.
+        state: the agent's; `heads` and `update_state` are written here.
+    """
+
+    def __init__(self, key: KeyFile, folder: Path, quota: int, slots: Slots, state: State) -> None:
+        self._state = state
+        self.outbox = Outbox(folder / "outbox.sqlite", quota)
+        self._fetcher = SocketFetcher(key)
+        root = json.dumps(key.root).encode()
+        client = UpdateClient(folder / "updates", root, self._fetcher, slots)
+        self._updates = UpdateService(client, lambda: state.heads, self._swap)
+        hello = Hello(limits.PROTOCOL, self.outbox.stream, LAYOUT_ID, SOFTWARE)
+        self.uplink = Uplink(key, self.outbox, hello, self._heartbeat, self._announced)
+
+    def forget(self, withdrawn: Collection[str]) -> None:
+        """Drop what is spooled under withdrawn consents."""
+        if withdrawn and (gone := self.outbox.withdraw(withdrawn)):
+            log.warning("%d spooled records were dropped: their consent is withdrawn", gone)
+
+    def _heartbeat(self) -> Heartbeat:
+        self._state.update_state = self._updates.state
+        self._state.error = self.uplink.trouble
+        return heartbeat(self._state, self.outbox)
+
+    def _announced(self, version: int) -> None:
+        if version != self._state.version:
+            self._updates.announced(version)
+
+    def _swap(self, heads: Heads) -> None:
+        self._state.heads = heads
+        log.info("model version %d runs now", heads.version)
+
+    def close(self) -> None:
+        """Let the spool drain for a while, then disconnect; the outbox is closed by `outbox.close`."""
+        self.uplink.close()
+        self._updates.close()
+        self._fetcher.close()

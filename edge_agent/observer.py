@@ -1,0 +1,112 @@
+"""What becomes of a window: coverage rule, heads, alerts, selection. No sockets, files or clocks.
+
+window -> enough face? -> heads -> alerts -> selection -> records to spool, counts to keep
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edge_agent.alerts import AlertBoard, Sighting
+from edge_agent.heads import Heads
+from edge_agent.outbox import Scored
+from edge_agent.stats import face_share
+from sentry_proto.types import Alert, FeatureWindow, Prediction, Record, Window
+from training.active_learning.selection import Selector
+
+MIN_FACE_SHARE = 0.5
+"""A window with the face in fewer of its seconds is no data: it is not scored, not sent, and raises no alert."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one window led to.
+
+    Attributes:
+        records: to be spooled, in order.
+        scored: one per live task, to be counted.
+        predictions: of the live tasks.
+        data: False where too little of the face was seen.
+    """
+
+    records: list[Record]
+    scored: list[Scored]
+    predictions: list[Prediction]
+    data: bool
+
+
+def usable(features: FeatureWindow) -> bool:
+    """Whether enough of the face was seen, and every number is one."""
+    baseline = features.baseline
+    arrays = (features.values, features.coverage, baseline.centre, baseline.scale)
+    return all(np.isfinite(array).all() for array in arrays) and face_share(features) >= MIN_FACE_SHARE
+
+
+class Observer:
+    """Judges the windows of one stream, across participants and sessions.
+
+    Attributes:
+        windows, no_data: windows judged, and those that were no data.
+        alerts: raised so far.
+    """
+
+    def __init__(self, selector: Selector) -> None:
+        self._selector = selector
+        self._board = AlertBoard()
+        self._version = -1
+        self._now = 0.0
+        self.windows = self.no_data = self.alerts = 0
+
+    def window(self, features: FeatureWindow, heads: Heads | None, consent_id: str) -> Outcome:
+        """Judge a window with the heads of this moment."""
+        self.windows += 1
+        self._now = features.end
+        records: list[Record] = [*self._use(heads)]
+        if not usable(features):
+            self.no_data += 1
+            return Outcome([*records, *self._board.no_data(features.end)], [], [], data=False)
+        version = heads.version if heads else 0
+        predictions = heads.score(features) if heads else []
+        seen = Sighting(features.participant, features.session, version, uuid.uuid4().hex, consent_id)
+        alerts = self._board.step(features.end, predictions, seen)
+        self.alerts += sum(alert.end is None for alert in alerts)
+        predictions = [replace(p, alerting=self._board.alerting(p.task)) for p in predictions]
+        sent = self._select(features, predictions, seen)
+        scored = [Scored(version, features.participant, p.task, p.alerting) for p in predictions]
+        return Outcome([*records, *sent, *alerts], scored, predictions, data=True)
+
+    def _select(self, features: FeatureWindow, predictions: list[Prediction], seen: Sighting) -> list[Window]:
+        uncertainty = max((p.mutual_information for p in predictions), default=None)
+        decision = self._selector.decide(features.end, uncertainty, any(p.alerting for p in predictions))
+        if decision.stratum is None:
+            return []
+        return [
+            Window(
+                window_id=seen.window_id,
+                features=features,
+                stratum=decision.stratum,
+                inclusion_probability=decision.inclusion_probability,
+                model_version=seen.model_version,
+                predictions=tuple(predictions),
+                consent_id=seen.consent_id,
+            )
+        ]
+
+    def _use(self, heads: Heads | None) -> list[Alert]:
+        version = heads.version if heads else 0
+        if version == self._version:
+            return []
+        self._version = version
+        return self._board.set_tasks(heads.metadata.tasks if heads else (), self._now)
+
+    def silence(self, now: float) -> list[Alert]:
+        """No frame has come for a while; returns the alerts that ended for want of data."""
+        self._now = now
+        return self._board.no_data(now)
+
+    def end_session(self) -> list[Alert]:
+        """Returns the alerts that end with the session."""
+        return self._board.close(self._now)

@@ -1,0 +1,187 @@
+"""Live sources: a camera of this machine, or a stream of the network. Loss heals by reopening the device.
+
+A device is reopened when a read fails; the watchdog of `edge_agent.capture` starts `frames` anew when a read blocks.
+Attempts wait 1, 2, 4, ... 12 s for one another and are at most 5 in any minute. A local camera that is unplugged is
+not tried at all until its device is back, so that it can be reopened at once.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import cv2
+
+from edge_agent.sources.base import Frame, Image, Thinner, session_name
+from sentry_proto.errors import CameraError
+
+MOST_REOPENS = 5
+REOPEN_SPAN_S = 60.0
+LONGEST_WAIT_S = 12.0
+POLL_S = 0.25
+STREAM_TIMEOUT_MS = 5_000
+
+
+class Device(Protocol):
+    """What is needed of `cv2.VideoCapture`."""
+
+    def read(self) -> tuple[bool, Image | None]: ...
+    def release(self) -> None: ...
+
+
+class ReopenBudget:
+    """When a lost device may be tried again; pure."""
+
+    def __init__(self) -> None:
+        self._attempts: deque[float] = deque(maxlen=MOST_REOPENS)
+        self._wait = 1.0
+
+    def due(self, now: float) -> bool:
+        """Whether an attempt is allowed at `now`, monotonic seconds."""
+        if not self._attempts:
+            return True
+        full = len(self._attempts) == MOST_REOPENS and now - self._attempts[0] < REOPEN_SPAN_S
+        return not full and now - self._attempts[-1] >= self._wait
+
+    def attempted(self, now: float) -> None:
+        """An attempt is made; the next one waits longer."""
+        if self._attempts:
+            self._wait = min(2 * self._wait, LONGEST_WAIT_S)
+        self._attempts.append(now)
+
+    def healed(self) -> None:
+        """A frame came."""
+        self._wait = 1.0
+
+
+class LiveSource:
+    """A camera or stream of one participant.
+
+    Args:
+        name: for people.
+        opener: opens the device or raises CameraError.
+        present: whether it makes sense to try.
+        participant: who sits before it.
+        fps: most frames a second to yield; None for all.
+        stop: set to end the run.
+
+    Raises:
+        CameraError: the device cannot be opened now.
+    """
+
+    live = True
+    clock_rate = 1.0
+
+    def __init__(
+        self,
+        name: str,
+        opener: Callable[[], Device],
+        participant: str,
+        stop: threading.Event,
+        fps: float | None = None,
+        present: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.name = name
+        self._opener, self._present = opener, present
+        self._participant, self._fps, self._stop = participant, fps, stop
+        self._session = session_name(time.time())
+        self._budget = ReopenBudget()
+        self._index = 0
+        self._waiting: Device | None = opener()
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames for as long as the run lasts; a lost device is reopened."""
+        thinner = Thinner(self._fps)
+        while not self._stop.is_set():
+            device = self._take_device()
+            if device is None:
+                self._stop.wait(POLL_S)
+                continue
+            try:
+                yield from self._read(device, thinner)
+            finally:
+                device.release()
+
+    def _take_device(self) -> Device | None:
+        device, self._waiting = self._waiting, None
+        if device is not None:
+            return device
+        now = time.monotonic()
+        if not self._budget.due(now) or not self._present():
+            return None
+        self._budget.attempted(now)
+        try:
+            return self._opener()
+        except CameraError:
+            return None
+
+    def _read(self, device: Device, thinner: Thinner) -> Iterator[Frame]:
+        while not self._stop.is_set():
+            ok, image = device.read()
+            now = time.time()
+            if not ok or image is None:
+                return
+            self._budget.healed()
+            if thinner.passes(now):
+                yield Frame(image, now, self._participant, self._session, self._index)
+                self._index += 1
+
+    def close(self) -> None:
+        """Free a device that was opened and never read."""
+        if self._waiting is not None:
+            self._waiting.release()
+
+
+def open_camera(number: int) -> Device:
+    """Open a camera of this machine.
+
+    Raises:
+        CameraError: it is missing, or busy.
+    """
+    if not camera_present(number):
+        there = ", ".join(str(n) for n in camera_numbers()) or "none"
+        raise CameraError(f"There is no camera {number} (/dev/video{number}); cameras on this machine: {there}.")
+    capture = cv2.VideoCapture(number)
+    ok = capture.isOpened() and capture.read()[0]
+    if not ok:
+        capture.release()
+        raise CameraError(f"Camera {number} gives no picture: another program may be using it, or you may not read it.")
+    return cast(Device, capture)
+
+
+def camera_numbers() -> list[int]:
+    """The video devices of this machine, where the system lists them (Linux)."""
+    found = (re.fullmatch(r"video(\d+)", path.name) for path in Path("/dev").glob("video*"))
+    return sorted(int(match.group(1)) for match in found if match)
+
+
+def camera_present(number: int) -> bool:
+    """Whether the device is there; elsewhere than on Linux only opening it tells."""
+    return number in camera_numbers() if sys.platform == "linux" else True
+
+
+def open_stream(address: str) -> Device:
+    """Open a network camera.
+
+    Raises:
+        CameraError: it does not answer with video in time.
+    """
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, STREAM_TIMEOUT_MS]
+    capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
+    if not capture.isOpened():
+        raise CameraError(f"The stream {without_credentials(address)} cannot be opened: it sends no video.")
+    return cast(Device, capture)
+
+
+def without_credentials(address: str) -> str:
+    """The address as it may be shown and logged."""
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))

@@ -1,0 +1,73 @@
+"""A recording as a source: played at a given speed, once or for ever."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_agent.sources.base import Frame, Image, Pacer, Thinner, aligned_start, session_name
+from perception.video import VideoFile
+
+
+class FileSource:
+    """A recording of one participant; its clock starts now. Nothing is dropped: it waits for its reader.
+
+    Args:
+        path: of the recording.
+        participant: whose recording it is.
+        speed: seconds of the recording in a second; None for as fast as possible.
+        fps: most frames a second to yield; None for all.
+        loop: begin anew at the end; the clock and the session go on.
+        stop: set to end the run.
+
+    Raises:
+        MediaError: the file is missing, empty or no video.
+    """
+
+    live = False
+
+    def __init__(
+        self, path: Path, participant: str, speed: float | None, fps: float | None, loop: bool, stop: threading.Event
+    ) -> None:
+        self.name = str(path)
+        self._first = VideoFile(path)  # a broken file is an error before anything starts
+        self._path, self._participant, self._loop = path, participant, loop
+        self._pacer, self._thinner = Pacer(speed, stop), Thinner(fps)
+
+    @property
+    def clock_rate(self) -> float:
+        """Seconds of the recording in a second of ours."""
+        return self._pacer.rate
+
+    def frames(self) -> Iterator[Frame]:
+        """The recording's frames.
+
+        Raises:
+            MediaError: it breaks off or holds no frame.
+        """
+        begin = aligned_start(time.time())
+        session = session_name(begin)
+        for index, (image, t) in enumerate(self._pictures(begin)):
+            if not self._pacer.wait(t):
+                return
+            yield Frame(image, t, self._participant, session, index)
+
+    def _pictures(self, begin: float) -> Iterator[tuple[Image, float]]:
+        video = self._first
+        while True:
+            t = begin
+            with video:
+                for image, offset in video:
+                    t = begin + offset
+                    if self._thinner.passes(t):
+                        yield image, t
+            if not self._loop:
+                return
+            begin = t + 1 / video.fps
+            video = VideoFile(self._path)
+
+    def close(self) -> None:
+        """Nothing is open outside `frames`, but for the first look at the file."""
+        self._first.close()

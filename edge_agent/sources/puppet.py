@@ -1,0 +1,48 @@
+"""The acted puppet as a source: the demo's participants, on a clock that may run faster than ours."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+
+from edge_agent.puppet.renderer import Puppet
+from edge_agent.puppet.script import Playlist
+from edge_agent.sources.base import Frame, Pacer, aligned_start
+
+
+class PuppetSource:
+    """Renders the playlist's people one after the other. Nothing is dropped: the clock waits for its reader.
+
+    Args:
+        speed: most seconds of the puppet's clock in a second; None for as fast as possible.
+        fps: frames per second of the puppet's clock.
+        stop: set to end the run.
+    """
+
+    name = "puppet"
+    live = False
+
+    def __init__(self, speed: float | None, fps: float, stop: threading.Event) -> None:
+        self._playlist, self._puppet = Playlist(), Puppet()
+        self._pacer, self._fps = Pacer(speed, stop), fps
+
+    @property
+    def clock_rate(self) -> float:
+        """Seconds of the puppet's clock in a second of ours."""
+        return self._pacer.rate
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames for as long as the run lasts."""
+        begin = aligned_start(time.time())
+        for index in itertools.count():
+            t = index / self._fps
+            if not self._pacer.wait(begin + t):
+                return
+            person, session, session_t = self._playlist.at(t)
+            image = self._puppet.render(person, session_t)
+            yield Frame(image, begin + t, person.name, f"s{session:04d}", index)
+
+    def close(self) -> None:
+        """Nothing is open."""

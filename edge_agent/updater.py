@@ -1,0 +1,213 @@
+"""Model updates through The Update Framework: fetched over the trainer's update socket, verified, tried, then accepted.
+
+    announced version != running, or `INTERVAL_S` passed
+        -> TUF: root, timestamp, snapshot, targets, heads; bytes of the target          (who signed, how fresh)
+        -> `Slots.accept`: layout, tasks, golden test, durable on the disk             (does it run here)
+        -> `on_heads`: the agent swaps one reference between two windows
+
+Whatever fails on the way ends in `state`, in words, and the incumbent keeps running. TUF judges freshness by this
+machine's clock; a clock that stands before the running bundle was made is wrong, so TUF is then told that later time,
+and `state` says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import zmq
+from google.protobuf.message import DecodeError
+from tuf.api import exceptions as tuf_errors
+from tuf.ngclient.fetcher import FetcherInterface
+from tuf.ngclient.updater import Updater as TufUpdater
+
+from edge_agent.durable import make_folder, sync_folder
+from edge_agent.heads import Heads
+from edge_agent.slots import Slots
+from sentry_proto import limits
+from sentry_proto import sentry_pb2 as pb
+from sentry_proto.bundle import TARGET
+from sentry_proto.curve import client_socket
+from sentry_proto.errors import MalformedMessage, PeerFault, SentryError
+from sentry_proto.keys import KeyFile
+
+log = logging.getLogger(__name__)
+logging.getLogger("tuf").setLevel(logging.CRITICAL)  # every failure is reported by us, in words
+
+INTERVAL_S = 60.0
+RETRY_S = 2.0
+REPLY_S = 5.0
+FILE_S = 60.0
+CLOCK_TOLERANCE_S = 300.0
+"""A bundle may be made this much later than now by our clock."""
+
+FAILURES: tuple[tuple[type[Exception], str], ...] = (
+    (tuf_errors.DownloadLengthMismatchError, "refused: the trainer sends more than it may"),
+    (tuf_errors.DownloadError, "unreachable"),
+    (tuf_errors.ExpiredMetadataError, "frozen: the update repository's signatures have run out"),
+    (tuf_errors.RepositoryError, "refused: the update repository is not trustworthy"),
+    (PeerFault, "refused"),
+    (SentryError, "failed"),
+    (OSError, "failed: the update cannot be kept"),
+)
+"""What went wrong, in words; the first that fits."""
+
+
+class SocketFetcher(FetcherInterface):
+    """Fetches files of the update repository in chunks; bounded in bytes per reply, in size and in time."""
+
+    def __init__(self, key: KeyFile) -> None:
+        self._key = key
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket: zmq.Socket[bytes] | None = None
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        return self._chunks(url)
+
+    def _chunks(self, path: str) -> Iterator[bytes]:
+        offset, deadline = 0, time.monotonic() + FILE_S
+        while True:
+            reply = self._ask(path, offset, deadline)
+            if reply.missing:
+                raise tuf_errors.DownloadHTTPError(f"the trainer has no {path}", 404)
+            if reply.total > limits.MAX_BUNDLE_BYTES or len(reply.data) > limits.FETCH_CHUNK_BYTES:
+                raise tuf_errors.DownloadLengthMismatchError(f"the trainer sends too much for {path}")
+            yield reply.data
+            offset += len(reply.data)
+            if offset >= reply.total:
+                return
+            if not reply.data:
+                raise tuf_errors.DownloadError(f"the trainer sends no more of {path} than {offset} bytes")
+
+    def _ask(self, path: str, offset: int, deadline: float) -> pb.FetchReply:
+        socket = self._socket = self._socket or client_socket(self._context, self._key.endpoints.updates, self._key)
+        try:
+            socket.send(pb.FetchRequest(path=path, offset=offset).SerializeToString())
+            until = min(time.monotonic() + REPLY_S, deadline)
+            while socket.poll(int(1000 * max(0.0, until - time.monotonic()))):
+                reply = pb.FetchReply()
+                reply.ParseFromString(socket.recv_multipart()[-1])
+                if (reply.path, reply.offset) == (path, offset):
+                    return reply
+        except (zmq.Again, DecodeError) as error:
+            self._drop()
+            raise tuf_errors.DownloadError("the trainer's update socket does not answer") from error
+        self._drop()
+        raise tuf_errors.SlowRetrievalError("the trainer's update socket does not answer in time")
+
+    def _drop(self) -> None:
+        """A late reply must not meet the next request."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._drop()
+        self._context.term()
+
+
+class UpdateClient:
+    """One check at a time: the trainer's repository against what runs here."""
+
+    def __init__(self, folder: Path, root: bytes, fetcher: FetcherInterface, slots: Slots) -> None:
+        self._metadata, self._targets = folder / "metadata", folder / "targets"
+        for place in (self._metadata, self._targets):
+            make_folder(place)
+        self._root, self._fetcher, self._slots = root, fetcher, slots
+
+    def check(self, running: Heads | None, now: float) -> Heads | None:
+        """New heads, or None if there is nothing new.
+
+        Raises:
+            tuf.api.exceptions.DownloadError: the trainer does not answer.
+            tuf.api.exceptions.RepositoryError: what it says is not trustworthy.
+            PeerFault: the bundle is signed, yet does not run here.
+            StorageError: the bundle cannot be kept.
+        """
+        tuf = TufUpdater(
+            str(self._metadata), "metadata/", str(self._targets), "targets/", self._fetcher, bootstrap=self._root
+        )
+        made = running.metadata.created if running else 0.0
+        if clock_suspect(running, now):
+            tuf._trusted_set.reference_time = datetime.fromtimestamp(made, UTC)  # there is no public way
+        target = tuf.get_targetinfo(TARGET)
+        sync_folder(self._metadata)
+        digest = target.hashes.get("sha256", "") if target else ""
+        if target is None or self._slots.has(digest):
+            return None
+        self._slots.check_not_given_up(digest)
+        if target.length > limits.MAX_BUNDLE_BYTES:
+            raise MalformedMessage(f"the offered bundle is {target.length} bytes long")
+        return self._slots.accept(Path(tuf.download_target(target)).read_bytes())
+
+
+def clock_suspect(running: Heads | None, now: float) -> bool:
+    """Whether this machine's clock stands before the running bundle was made."""
+    return running is not None and now < running.metadata.created - CLOCK_TOLERANCE_S
+
+
+class UpdateService:
+    """Checks when told of another version, every `INTERVAL_S`, and sooner after a failure of the network.
+
+    Args:
+        client: makes one check.
+        running: tells which heads run.
+        on_heads: takes new heads.
+
+    Attributes:
+        state: in words: `current`, `refused: ...`, `frozen: ...`, `unreachable: ...`.
+    """
+
+    def __init__(
+        self, client: UpdateClient, running: Callable[[], Heads | None], on_heads: Callable[[Heads], None]
+    ) -> None:
+        self._client, self._running, self._on_heads = client, running, on_heads
+        self._wake, self._closing = threading.Event(), threading.Event()
+        self._announced = 0
+        self.state = "not checked yet"
+        self._thread = threading.Thread(target=self._run, name="updater", daemon=True)
+        self._thread.start()
+
+    def announced(self, version: int) -> None:
+        """The trainer offers this version; one that was looked at already waits for the next regular check."""
+        if version != self._announced:
+            self._announced = version
+            self._wake.set()
+
+    def close(self) -> None:
+        """Stop; a check that is under way is waited for no longer than a reply may take."""
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(REPLY_S)
+
+    def _run(self) -> None:
+        wait_s = 0.0
+        while not self._closing.is_set():
+            self._wake.wait(wait_s)
+            self._wake.clear()
+            if self._closing.is_set():
+                return
+            state, done = self._check()
+            if state != self.state:
+                log.info("model updates: %s", state)
+            self.state = state
+            wait_s = INTERVAL_S if done else min(max(2 * wait_s, RETRY_S), INTERVAL_S)
+
+    def _check(self) -> tuple[str, bool]:
+        """Check once; returns the state in words, and whether the trainer was reached."""
+        running, now = self._running(), time.time()
+        try:
+            heads = self._client.check(running, now)
+        except tuple(kind for kind, _ in FAILURES) as error:
+            words = next(words for kind, words in FAILURES if isinstance(error, kind))
+            return f"{words}: {error}", not words.startswith("unreachable")
+        if heads is not None:
+            self._on_heads(heads)
+        if clock_suspect(running, now):
+            return "clock suspect: this machine's clock stands before the running model was made", True
+        return ("current" if heads or running else "no model is published yet"), True

@@ -1,0 +1,162 @@
+"""The connection to the trainer: one thread that owns the socket, and drives `AgentSession` and the outbox with it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import zmq
+
+from edge_agent.outbox import Outbox
+from sentry_proto import codec
+from sentry_proto.curve import ConnectionWatch, client_socket
+from sentry_proto.errors import MalformedMessage, StorageError
+from sentry_proto.keys import KeyFile
+from sentry_proto.session import OPEN, AgentSession
+from sentry_proto.types import Ack, AgentFrame, Heartbeat, Hello, Item, Refusal, TrainerFrame
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 50
+"""A new record waits for at most this long."""
+
+DRAIN_S = 10.0
+"""At the end of a run, records have this long to leave."""
+
+
+class Uplink:
+    """Sends what the outbox holds, and heartbeats, for as long as the agent runs.
+
+    Args:
+        key: this machine's.
+        outbox: what to send.
+        hello: the greeting.
+        heartbeat: tells the agent's state; called in this object's thread.
+        on_model: told the version that the trainer offers, whenever it says so.
+    """
+
+    def __init__(
+        self,
+        key: KeyFile,
+        outbox: Outbox,
+        hello: Hello,
+        heartbeat: Callable[[], Heartbeat],
+        on_model: Callable[[int], None],
+    ) -> None:
+        self._key, self._outbox = key, outbox
+        self._heartbeat, self._on_model = heartbeat, on_model
+        self._session = AgentSession(hello, time.monotonic())
+        self._closing = threading.Event()
+        self._deadline = 0.0
+        self._trouble = ""
+        self.words = "connecting"
+        self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
+        self._thread.start()
+
+    @property
+    def open(self) -> bool:
+        """Whether the trainer takes records now."""
+        return self._session.state == OPEN
+
+    def close(self, drain_s: float = DRAIN_S) -> None:
+        """Give what is spooled `drain_s` seconds to leave, then disconnect."""
+        self._deadline = time.monotonic() + drain_s
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = client_socket(context, self._key.endpoints.ingest, self._key)
+        watch = ConnectionWatch(self._socket)
+        try:
+            while not self._finished():
+                self._step(watch)
+            if self.open:
+                self._send(self._heartbeat())
+                time.sleep(POLL_MS / 1000)  # the socket's own thread hands it to the kernel
+        finally:
+            watch.close()
+            self._socket.close()
+            context.term()
+
+    def _finished(self) -> bool:
+        if not self._closing.is_set():
+            return False
+        return self._outbox.totals().spooled == 0 or time.monotonic() > self._deadline
+
+    def _step(self, watch: ConnectionWatch) -> None:
+        if self._socket.poll(POLL_MS):
+            self._receive()
+        now = time.monotonic()
+        if watch.poll():
+            self._session.connected(now)
+        self._say(watch)
+        if not watch.connected:
+            return
+        if (hello := self._session.hello_due(now)) is not None:
+            self._send(hello)
+        self._send_items(now)
+        if self._session.beat_due(now):
+            self._send(self._heartbeat())
+
+    def _receive(self) -> None:
+        """Take in all that has arrived, and settle it in one transaction."""
+        acked: list[int] = []
+        while True:
+            try:
+                parts = self._socket.recv_multipart(zmq.DONTWAIT)
+                frame = codec.decode_trainer_frame(parts[-1])
+            except zmq.Again:
+                break
+            except MalformedMessage as error:
+                self._trouble = f"the trainer sent something malformed: {error}"
+                continue
+            self._session.received(frame, time.monotonic())
+            self._take(frame, acked)
+        if acked:
+            self._settle(lambda: self._outbox.ack(acked))
+
+    def _take(self, frame: TrainerFrame, acked: list[int]) -> None:
+        if isinstance(frame, Ack):
+            acked += frame.sequences
+        elif isinstance(frame, Refusal):
+            if frame.sequence:
+                log.warning("the trainer refused record %d: %s", frame.sequence, frame.reason)
+                self._settle(lambda: self._outbox.refuse(frame.sequence, frame.reason))
+        else:
+            self._on_model(frame.model_version)
+
+    def _settle(self, change: Callable[[], None]) -> None:
+        try:
+            change()
+            self._trouble = ""
+        except StorageError as error:  # the record stays spooled, and is sent and acked once more
+            self._trouble = str(error)
+
+    def _send_items(self, now: float) -> None:
+        for sequence, record in self._outbox.pending(self._session.in_flight, self._session.capacity(now)):
+            if not self._send(Item(self._outbox.stream, sequence, record)):
+                return
+            self._session.sent(sequence, now)
+
+    def _send(self, frame: AgentFrame) -> bool:
+        try:
+            self._socket.send(codec.encode_agent_frame(frame), zmq.DONTWAIT)
+        except zmq.Again:
+            return False
+        return True
+
+    def _say(self, watch: ConnectionWatch) -> None:
+        words = self._session.refusal or watch.words
+        if watch.connected and not self._session.refusal:
+            words = "connected" if self.open else "waiting for the trainer's welcome"
+        if words != self.words:
+            log.info("trainer: %s", words)
+        self.words = words
+
+    @property
+    def trouble(self) -> str:
+        """The last thing that went wrong here, in words; empty when well."""
+        return self._trouble
