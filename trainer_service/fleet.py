@@ -68,13 +68,13 @@ def _describe(name: str, sighting: _Sighting | None, now: Moment) -> dict[str, A
     if sighting is None:
         nothing = dict.fromkeys(("last_seen", "silent_s", *SHOWN))
         return {"name": name, "alive": False, "seen": False, **nothing}
-    if sighting.monotonic is None:
-        silent = max(0.0, now.wall - sighting.wall)
-    else:
-        silent = now.monotonic - sighting.monotonic
+    fresh = sighting.monotonic is not None  # measured on a clock that does not jump
+    silent = (
+        now.monotonic - sighting.monotonic if sighting.monotonic is not None else max(0.0, now.wall - sighting.wall)
+    )
     return {
         "name": name,
-        "alive": sighting.monotonic is not None and silent < limits.PEER_DEAD_S,
+        "alive": fresh and silent < limits.PEER_DEAD_S,
         "seen": True,
         "last_seen": sighting.wall,
         "silent_s": round(silent, 3),

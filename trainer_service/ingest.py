@@ -115,7 +115,7 @@ class Intake:
             self._store.keep_heartbeats(unsaved)
         except StorageError as error:
             self._fleet.put_back(unsaved)
-            log.error("heartbeats not stored: %s", error)
+            log.warning("heartbeats not stored: %s", error)
 
     def _greet(self, hello: Hello) -> TrainerFrame:
         if hello.protocol != limits.PROTOCOL:
@@ -136,7 +136,7 @@ class Intake:
         try:
             refused = self._store.ingest([arrival for _, arrival in arrivals], now.wall)
         except StorageError as error:
-            log.error("%d records not stored and not acknowledged: %s", len(arrivals), error)
+            log.warning("%d records not stored and not acknowledged: %s", len(arrivals), error)
             self.counts["unstored items"] += len(arrivals)
             return []
         replies: list[Reply] = []

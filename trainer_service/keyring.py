@@ -240,7 +240,7 @@ def _new_signers(folder: Path, roles: tuple[str, ...]) -> list[CryptoSigner]:
 
 def _load_signer(path: Path) -> CryptoSigner:
     try:
-        return CryptoSigner(load_pem_private_key(path.read_bytes(), None))  # type: ignore[arg-type]
+        return CryptoSigner(load_pem_private_key(path.read_bytes(), None))
     except OSError as error:
         raise KeyFileError(f"cannot read the signing key {path}: {error.strerror}") from error
     except (ValueError, TypeError) as error:

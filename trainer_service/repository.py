@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import (
@@ -93,7 +94,7 @@ def _store(folder: Path, name: str, signed: Signed, signer: CryptoSigner) -> Non
 
 def sign(signed: Signed, signer: CryptoSigner) -> bytes:
     """The signed metadata as it is published."""
-    metadata = Metadata(signed)
+    metadata = Metadata[Any](signed)
     metadata.sign(signer)
     return metadata.to_bytes()
 

@@ -182,4 +182,4 @@ def refresh(allowed: AllowList) -> None:
     try:
         allowed.refresh()
     except KeyFileError as error:
-        log.error("%s; the list as it was stays in force", error)
+        log.warning("%s; the list as it was stays in force", error)

@@ -1,0 +1,117 @@
+"""The trainer: what flows where, from the agents' sockets to the published bundle.
+
+agents --ingest--> Intake --> Store --> Learner --> worker: fit, gate --> Publisher --> repository
+  ^                                        ^                                               |
+  `--------updates-------------------------+-----------------------------------------------'
+dashboard, commands --control--> ControlApi: labels, lists, rates
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import zmq
+
+from sentry_proto.curve import Gatekeeper
+from sentry_proto.keys import AGENT, CONTROL, AllowList, Endpoints
+from sentry_proto.tasks import DEFAULT_TASKS, Task, load_tasks
+from trainer_service import keyring
+from trainer_service.control_api import ControlApi
+from trainer_service.fleet import Fleet
+from trainer_service.ingest import Intake
+from trainer_service.keyring import Home
+from trainer_service.learner import Learner
+from trainer_service.policy import DEFAULT_PER_RUN
+from trainer_service.publisher import Publisher
+from trainer_service.sockets import Context, IngestThread, RequestThread
+from trainer_service.store import Store
+from trainer_service.update_server import Updates
+from trainer_service.worker import Worker
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a trainer is started with.
+
+    Attributes:
+        home: its folder, made by `sentry-keys init`.
+        tasks: what the heads estimate.
+        labels_per_run: how many new labels of a task start a run.
+    """
+
+    home: Home
+    tasks: tuple[Task, ...] = DEFAULT_TASKS
+    labels_per_run: int = DEFAULT_PER_RUN
+
+    @staticmethod
+    def of(folder: Path, task_file: Path | None, labels_per_run: int) -> Settings:
+        """From what was typed."""
+        tasks = load_tasks(task_file) if task_file else DEFAULT_TASKS
+        return Settings(Home(folder), tasks, labels_per_run)
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Endpoints]:
+    """A trainer that serves until the block ends.
+
+    Raises:
+        KeyFileError: if the folder holds no trainer's keys.
+        EnvironmentFault: if another trainer runs on the same folder, or an address is taken.
+        StorageError: if the store cannot be opened.
+    """
+    home = settings.home
+    server = keyring.load_server_key(home)
+    signers = keyring.load_online_signers(home)
+    allowed = AllowList(home.enrolled)
+    with ExitStack() as stack:
+        stack.enter_context(
+            keyring.hold_lock(home.folder / ".serving.lock", f"a trainer already runs on {home.folder}")
+        )
+        store = _closing(stack, Store(home.database), Store.close)
+        fleet = Fleet(store.last_heartbeats())
+        context: Context = zmq.Context()
+        stack.callback(context.term)
+        _closing(stack, Gatekeeper(context, allowed, (AGENT, CONTROL)), Gatekeeper.close)
+
+        ends = server.endpoints
+        intake = Intake(store, fleet, allowed, settings.tasks, lambda: learner.model_version)
+        ingest = IngestThread(context, ends.ingest, server.secret, intake, allowed)
+        stack.callback(ingest.stop)
+        publisher = Publisher(home.repository, signers)
+        worker = _closing(stack, Worker(home.database, settings.tasks), Worker.close)
+        learner = Learner(store, publisher, worker, settings.tasks, settings.labels_per_run, ingest.pulse_now)
+        stack.callback(learner.stop)
+        api = ControlApi(store, fleet, allowed, settings.tasks, learner, time.time())
+        updates = Updates(home.repository)
+        for thread in (
+            RequestThread("updates", context, ends.updates, server.secret, AGENT, allowed, updates.answer),
+            RequestThread("control", context, ends.control, server.secret, CONTROL, allowed, api.answer),
+        ):
+            stack.callback(thread.stop)
+            thread.start()
+        learner.start()
+        ingest.start()
+        yield ends
+        log.info("ending; %s", dict(intake.counts) or "no agent called")
+
+
+def serve(settings: Settings, ended: threading.Event, announce: Callable[[Endpoints], None]) -> None:
+    """Run a trainer until `ended` is set; `announce` is called once it is ready."""
+    with running(settings) as endpoints:
+        announce(endpoints)
+        ended.wait()
+
+
+def _closing(stack: ExitStack, resource: T, close: Callable[[T], None]) -> T:
+    stack.callback(close, resource)
+    return resource

@@ -1,0 +1,144 @@
+"""`sentry-trainer`: run the trainer, or ask a running one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sentry_proto.control import ControlClient
+from sentry_proto.errors import InputError, SentryError
+from sentry_proto.keys import CONTROL, Endpoints, KeyFile
+from trainer_service import keyring
+from trainer_service.app import Settings, serve
+from trainer_service.keyring import Home
+from trainer_service.policy import DEFAULT_PER_RUN
+
+Json = dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.command == "serve":
+            _serve(arguments)
+        else:
+            _ask(arguments)
+    except SentryError as error:
+        print(f"sentry-trainer: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sentry-trainer", description=__doc__)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--dir", type=Path, default=keyring.default_home(), help="the trainer's folder (%(default)s)")
+    client = argparse.ArgumentParser(add_help=False, parents=[common])
+    client.add_argument("--key", type=Path, help="a control key file (DIR/control.key)")
+    client.add_argument("--json", action="store_true", help="print the result as JSON")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("serve", parents=[common], help="run the trainer")
+    run.add_argument("--tasks", type=Path, help="a task file (TOML); without one, the four default tasks")
+    run.add_argument("--labels-per-run", type=int, default=DEFAULT_PER_RUN, help="new labels that start a run (10)")
+    for name, words in _LISTS.items():
+        commands.add_parser(name, parents=[client], help=words)
+    labels = commands.add_parser("labels", help="labels from a file")
+    importing = labels.add_subparsers(dest="action", required=True).add_parser("import", parents=[client])
+    importing.add_argument("file", type=Path, help="CSV: window_id,task,value,rater[,source,confidence,label_id]")
+    commands.add_parser("retrain", parents=[client], help="learn now")
+    rollback = commands.add_parser("rollback", parents=[client], help="publish an older version's heads again")
+    rollback.add_argument("version", type=int, nargs="?", help="(the parent of the current one)")
+    return parser
+
+
+_LISTS = {
+    "status": "the trainer at a glance",
+    "agents": "the agents and how they are",
+    "decisions": "what the learner decided",
+    "models": "the published models",
+}
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    if arguments.labels_per_run < 1:
+        raise InputError(f"--labels-per-run must be 1 or more, not {arguments.labels_per_run}")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    serve(Settings.of(arguments.dir, arguments.tasks, arguments.labels_per_run), ended, _announce)
+
+
+def _announce(ends: Endpoints) -> None:
+    print(f"ready: agents at {ends.ingest}, updates at {ends.updates}, control at {ends.control}", flush=True)
+
+
+def _ask(arguments: argparse.Namespace) -> None:
+    method, params = _request(arguments)
+    key = KeyFile.load(arguments.key, CONTROL) if arguments.key else keyring.load_control_key(Home(arguments.dir))
+    client = ControlClient(key)
+    try:
+        result = client.call(method, **params)
+    finally:
+        client.close()
+    print(json.dumps(result, indent=1) if arguments.json else _PLAIN[arguments.command](result))
+
+
+def _request(arguments: argparse.Namespace) -> tuple[str, Json]:
+    """The method of the control API that a command stands for, and its parameters."""
+    if arguments.command == "labels":
+        return "import_labels", {"text": _read(arguments.file)}
+    if arguments.command == "rollback" and arguments.version is not None:
+        return "rollback", {"version": arguments.version}
+    return arguments.command, {}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text in UTF-8") from error
+
+
+def _status(status: Mapping[str, Any]) -> str:
+    learner = status["learner"]
+    waits = [f"  {task} waits for {words}" for task, words in learner["waits_for"].items()]
+    totals = f"{status['windows']} windows, {status['labels']} labels, {status['alerts']} alerts"
+    version = status["model_version"]
+    model = f"model version {version} is live" if version else "no model is published yet"
+    return "\n".join([f"{model}; {totals} of {status['people']} people", f"learner: {learner['state']}", *waits])
+
+
+def _agent(agent: Mapping[str, Any]) -> str:
+    if not agent["seen"]:
+        return f"{agent['name']:20} never called"
+    state = "alive" if agent["alive"] else f"silent for {agent['silent_s']:.0f} s"
+    return f"{agent['name']:20} {state}, camera {agent['camera_state']}, model version {agent['model_version']}"
+
+
+def _model(model: Mapping[str, Any]) -> str:
+    return f"version {model['version']:<4} {model['status']:12} {', '.join(model['tasks'])}"
+
+
+_PLAIN: Mapping[str, Callable[[Any], str]] = {
+    "status": _status,
+    "agents": lambda agents: "\n".join(map(_agent, agents)) or "nobody is enrolled yet",
+    "decisions": lambda found: "\n".join(f"{d['verdict']:10} {d['reason']}" for d in found) or "none yet",
+    "models": lambda models: "\n".join(map(_model, models)) or "none is published yet",
+    "labels": lambda done: f"{done['stored']} labels stored, {done['known']} were known already",
+    "rollback": lambda done: f"the old heads are published as version {done['version']}",
+    "retrain": lambda _: "the learner will run now",
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

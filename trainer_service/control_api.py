@@ -1,0 +1,256 @@
+"""The control API: one method for each entry of docs/control-api.md, called with its parameters by name."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+import typing
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any, Protocol
+
+from sentry_proto.control import decode_request, encode_error, encode_result
+from sentry_proto.errors import InputError, MalformedMessage, SentryError
+from sentry_proto.keys import AGENT, AllowList
+from sentry_proto.tasks import Task, tasks_to_json
+from sentry_proto.types import Label, Stratum
+from trainer_service import labels, rates, schema, views
+from trainer_service.fleet import Fleet, Moment
+from trainer_service.store import Store
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+SOFTWARE = version("sentry-lab")
+_WORDS = {str: "text", int: "a whole number", float: "a number"}
+
+
+class Learning(Protocol):
+    """What the API needs of the learner."""
+
+    @property
+    def model_version(self) -> int:
+        """The version that agents are offered; 0 for none."""
+
+    def describe(self) -> Json:
+        """State, last run, last verdict and what it waits for."""
+
+    def nudge(self) -> None:
+        """Labels have changed."""
+
+    def retrain(self) -> None:
+        """Run now."""
+
+    def rollback(self, to: int | None) -> int:
+        """Publish an old version's heads again; returns the new version."""
+
+
+class ControlApi:
+    """Answers requests; every public method whose name stands in `METHODS` can be called from outside."""
+
+    def __init__(
+        self, store: Store, fleet: Fleet, allowed: AllowList, tasks: tuple[Task, ...], learner: Learning, started: float
+    ) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._allowed = allowed
+        self._tasks = {task.name: task for task in tasks}
+        self._learner = learner
+        self._started = started
+
+    def answer(self, data: bytes) -> bytes | None:
+        """A request's reply, or None where the bytes are no request; errors are replies too."""
+        request_id = ""
+        try:
+            request_id, method, params = decode_request(data)
+            return encode_result(request_id, self._call(method, params))
+        except MalformedMessage as error:
+            log.warning("a control request was dropped: %s", error)
+            return encode_error(request_id, error) if request_id else None
+        except SentryError as error:
+            return encode_error(request_id, error)
+        except Exception:
+            log.exception("a control request failed")
+            return encode_error(request_id, SentryError("the trainer failed at this request; its log says how"))
+
+    def _call(self, method: str, params: Mapping[str, Any]) -> Any:
+        if method not in METHODS:
+            raise InputError(f"there is no method {method[:40]!r}; there are {', '.join(METHODS)}")
+        function: Callable[..., Any] = getattr(self, method)
+        check_params(method, function, params)
+        return function(**params)
+
+    def status(self) -> Json:
+        """The trainer at a glance."""
+        with self._store.read() as connection:
+            totals = views.totals(connection)
+        return {
+            "software": SOFTWARE,
+            "started": self._started,
+            "now": time.time(),
+            "tasks": tasks_to_json(tuple(self._tasks.values())),
+            "model_version": self._learner.model_version,
+            **totals,
+            "learner": self._learner.describe(),
+        }
+
+    def agents(self) -> list[Json]:
+        """Every enrolled agent, also the silent ones."""
+        enrolled = [
+            name for name, entry in self._allowed.entries.items() if entry["role"] == AGENT and entry["revoked"] is None
+        ]
+        return self._fleet.describe(enrolled, Moment(time.time(), time.monotonic()))
+
+    def windows(
+        self,
+        participant: str | None = None,
+        agent: str | None = None,
+        stratum: str | None = None,
+        unlabelled: str | None = None,
+        since: int | None = None,
+        limit: int = 100,
+    ) -> list[Json]:
+        """Stored windows, newest first."""
+        table = schema.windows.c
+        if stratum is not None and stratum not in set(Stratum):
+            raise InputError(f"stratum must be one of {', '.join(Stratum)}, not {stratum[:40]!r}")
+        if unlabelled is not None:
+            self._task(unlabelled)
+        conditions = [
+            *([table.participant == participant] if participant is not None else []),
+            *([table.agent == agent] if agent is not None else []),
+            *([table.stratum == stratum] if stratum is not None else []),
+            *([views.unlabelled(unlabelled)] if unlabelled is not None else []),
+            *([table.row > since] if since is not None else []),
+        ]
+        with self._store.read() as connection:
+            return views.windows(connection, conditions, _limit(limit))
+
+    def window(self, window_id: str) -> Json:
+        """One window with its features."""
+        with self._store.read() as connection:
+            return views.window(connection, window_id)
+
+    def queue(self, task: str, rater: str, limit: int = 20) -> list[Json]:
+        """Windows for this rater to review."""
+        self._task(task)
+        with self._store.read() as connection:
+            return views.queue(connection, task, rater, _limit(limit))
+
+    def alerts(
+        self, task: str | None = None, participant: str | None = None, agent: str | None = None, limit: int = 100
+    ) -> list[Json]:
+        """Alerts with their verdicts, newest first."""
+        where = _given(task=self._task(task).name if task is not None else None, participant=participant, agent=agent)
+        conditions = [schema.alerts.c[name] == value for name, value in where.items()]
+        with self._store.read() as connection:
+            return views.alerts(connection, self._tasks, conditions, _limit(limit))
+
+    def label(
+        self,
+        label_id: str,
+        window_id: str,
+        task: str,
+        value: str,
+        source: str,
+        rater: str,
+        confidence: float = 1.0,
+        created: float | None = None,
+    ) -> Json:
+        """Store one label, once."""
+        now = time.time()
+        given = now if created is None else float(created)
+        label = Label(label_id, window_id, task, value, source, rater, float(confidence), given)
+        labels.check(label, self._tasks)
+        with self._store.write() as connection:
+            fresh = labels.put(connection, label, now)
+        if fresh:
+            self._learner.nudge()
+        return {"stored": True, "fresh": fresh}
+
+    def withdraw(self, label_id: str) -> Json:
+        """Take a label back."""
+        with self._store.write() as connection:
+            withdrawn = labels.withdraw(connection, label_id, time.time())
+        self._learner.nudge()
+        return {"withdrawn": withdrawn}
+
+    def import_labels(self, text: str) -> Json:
+        """Store a whole CSV file of labels, or nothing of it."""
+        with self._store.write() as connection:
+            stored, known = labels.put_file(connection, text, self._tasks, time.time())
+        self._learner.nudge()
+        return {"stored": stored, "known": known}
+
+    def rates(self, task: str | None = None, participant: str | None = None, agent: str | None = None) -> list[Json]:
+        """Error rates of the alerts, per task and model version."""
+        chosen = list(self._tasks.values()) if task is None else [self._task(task)]
+        with self._store.read() as connection:
+            return rates.describe(connection, chosen, _given(participant=participant, agent=agent))
+
+    def models(self) -> list[Json]:
+        """All published models, newest first."""
+        with self._store.read() as connection:
+            return views.models(connection)
+
+    def decisions(self, limit: int = 100) -> list[Json]:
+        """The learner's decisions, newest first."""
+        with self._store.read() as connection:
+            return views.decisions(connection, _limit(limit))
+
+    def retrain(self) -> Json:
+        """Ask the learner to run now."""
+        self._learner.retrain()
+        return {"queued": True}
+
+    def rollback(self, version: int | None = None) -> Json:
+        """Publish the heads of an older version again."""
+        return {"version": self._learner.rollback(version)}
+
+    def people(self) -> list[Json]:
+        """Participants and which side of the holdout they stand on."""
+        with self._store.read() as connection:
+            return views.people(connection)
+
+    def _task(self, name: str) -> Task:
+        if name not in self._tasks:
+            raise InputError(f"task {name[:40]!r} is not configured; known are {', '.join(self._tasks)}")
+        return self._tasks[name]
+
+
+METHODS = (
+    "status", "agents", "windows", "window", "queue", "alerts", "label", "withdraw", "import_labels", "rates",
+    "models", "decisions", "retrain", "rollback", "people",
+)  # fmt: skip
+
+
+def check_params(method: str, function: Callable[..., Any], params: Mapping[str, Any]) -> None:
+    """Compare parameters with a function's signature and annotations.
+
+    Raises:
+        InputError: if one is missing, superfluous or of the wrong type.
+    """
+    expected = inspect.signature(function).parameters
+    missing = [name for name, p in expected.items() if p.default is p.empty and name not in params]
+    superfluous = [name for name in params if name not in expected]
+    if missing:
+        raise InputError(f"{method} needs the parameter {missing[0]}")
+    if superfluous:
+        takes = f"takes {', '.join(expected)}" if expected else "takes none"
+        raise InputError(f"{method} knows no parameter {superfluous[0][:40]!r}; it {takes}")
+    hints = typing.get_type_hints(function)
+    for name, value in params.items():
+        kinds = typing.get_args(hints[name]) or (hints[name],)
+        if isinstance(value, bool) or not isinstance(value, (*kinds, int) if float in kinds else kinds):
+            raise InputError(f"{method}: {name} must be {_WORDS[kinds[0]]}")
+
+
+def _given(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _limit(limit: int) -> int:
+    if not 1 <= limit <= views.MOST_ROWS:
+        raise InputError(f"limit must be between 1 and {views.MOST_ROWS}, not {limit}")
+    return limit

@@ -1,0 +1,178 @@
+"""From labels in the store to a judged bundle: the work of the learner's own process.
+
+Pooled windows are kept by window id (they never change), so a run costs a fit and not a pass over the store.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import singledispatchmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from sentry_proto.codec import decode_record
+from sentry_proto.layout import N_MODALITIES, N_SECOND
+from sentry_proto.tasks import Task
+from sentry_proto.types import FeatureWindow, Float32, Window
+from trainer_service import registry, schema
+from trainer_service.jobs import Finding, Job, Learn, Outcome, Prepare, Republish
+from trainer_service.labels import Opinion, opinions
+from trainer_service.partition import HOLDOUT, TRAIN
+from trainer_service.store import Store
+from training.evaluation.gate import cluster_ids, judge
+from training.export.state_heads import export_bundle, load_bundle
+from training.pooling import N_POOLED, pool
+from training.trainers.state_heads import TaskHead, fit_head
+
+NOT_YET = "not calibrated yet: no head has passed its gate"
+READ_AT_ONCE = 200
+
+
+class Workbench:
+    """Does the learner's jobs, one after another."""
+
+    def __init__(self, store: Store, tasks: Sequence[Task]) -> None:
+        self._store = store
+        self._tasks = {task.name: task for task in tasks}
+        self._pooled: dict[str, Float32] = {}
+
+    def warm_up(self) -> None:
+        """Pay for first calls (compilation, thread pools) before a person waits for them."""
+        task = next(iter(self._tasks.values()))
+        count = 2 * len(task.classes)
+        pooled = np.random.default_rng(0).normal(size=(count, N_POOLED)).astype(np.float32)
+        allowed = np.eye(len(task.classes), dtype=bool)[np.arange(count) % len(task.classes)]
+        head = fit_head(task, pooled, allowed, np.ones(count), [str(i) for i in range(count)])
+        export_bundle({task.name: head}, 1, 0, 0.0, {}, {})
+
+    @singledispatchmethod
+    def do(self, job: Job) -> Outcome:
+        """Do one job."""
+        raise TypeError(f"no such job: {job!r}")
+
+    @do.register
+    def _(self, job: Prepare) -> Outcome:
+        for held in self._opinions(tuple(self._tasks)).values():
+            self._fetch(held)
+        return Outcome()
+
+    @do.register
+    def _(self, job: Learn) -> Outcome:
+        heads, metrics = self._live(job.parent)
+        findings = []
+        for name, held in self._opinions(job.tasks).items():
+            candidate, finding = self._try(self._tasks[name], held, heads.get(name), job.version)
+            findings.append(finding)
+            if finding.passed:
+                heads[name], metrics[name] = candidate, finding.metrics
+        if not any(finding.passed for finding in findings):
+            return Outcome(tuple(findings))
+        reasons = {finding.task: finding.reason for finding in findings}
+        return self._compose(heads, metrics, reasons, job.version, job.parent, job.now, tuple(findings))
+
+    @do.register
+    def _(self, job: Republish) -> Outcome:
+        heads, metrics = self._live(job.source)
+        return self._compose(heads, metrics, {}, job.version, job.source, job.now)
+
+    def _compose(
+        self,
+        heads: Mapping[str, TaskHead],
+        metrics: Mapping[str, Mapping[str, Any]],
+        reasons: Mapping[str, str],
+        version: int,
+        parent: int,
+        now: float,
+        findings: tuple[Finding, ...] = (),
+    ) -> Outcome:
+        abstaining = {name: reasons.get(name, NOT_YET) for name in self._tasks if name not in heads}
+        bundle = export_bundle(heads, version, parent, now, abstaining, metrics)
+        return Outcome(findings, bundle, tuple(heads), metrics)
+
+    def _live(self, version: int) -> tuple[dict[str, TaskHead], dict[str, Mapping[str, Any]]]:
+        """Heads and metrics of a published version, of those tasks whose classes are still the same."""
+        if not version:
+            return {}, {}
+        with self._store.read() as connection:
+            metadata, found = load_bundle(registry.bundle_of(connection, version))
+        heads = {
+            name: replace(head, task=self._tasks[name])
+            for name, head in found.items()
+            if name in self._tasks and head.task.classes == self._tasks[name].classes
+        }
+        return heads, {name: metadata.metrics.get(name, {}) for name in heads}
+
+    def _opinions(self, tasks: Sequence[str]) -> dict[str, list[Opinion]]:
+        with self._store.read() as connection:
+            return {name: opinions(connection, name) for name in tasks}
+
+    def _try(
+        self, task: Task, held: Sequence[Opinion], incumbent: TaskHead | None, seed: int
+    ) -> tuple[TaskHead, Finding]:
+        """Fit a candidate on the people to train on, and judge it on those held out."""
+        pooled, allowed = self._fetch(held), _allowed(task, held)
+        weights = np.array([opinion.weight for opinion in held])
+        people = [opinion.participant for opinion in held]
+        train = np.array([opinion.partition == TRAIN for opinion in held])
+        holdout = np.array([opinion.partition == HOLDOUT for opinion in held])
+        trained_on = [person for person, here in zip(people, train, strict=True) if here]
+        head = fit_head(task, pooled[train], allowed[train], weights[train], trained_on, incumbent, seed=seed)
+        judged = [opinion for opinion, here in zip(held, holdout, strict=True) if here]
+        verdict = judge(
+            task,
+            allowed[holdout],
+            head.predict(pooled[holdout]).mean,
+            incumbent.predict(pooled[holdout]).mean if incumbent else None,
+            _prior(allowed[train], weights[train]),
+            cluster_ids([opinion.participant for opinion in judged], [opinion.start for opinion in judged]),
+            seed,
+        )
+        return head, Finding(task.name, verdict.passed, verdict.reason, verdict.metrics, len(held), len(set(people)))
+
+    def _fetch(self, held: Sequence[Opinion]) -> Float32:
+        """Pooled windows of these opinions, float32 [N, D]."""
+        missing = list({opinion.window_id for opinion in held} - self._pooled.keys())
+        for first in range(0, len(missing), READ_AT_ONCE):
+            some = missing[first : first + READ_AT_ONCE]
+            columns = (schema.windows.c.window_id, schema.windows.c.record)
+            with self._store.read() as connection:
+                rows = connection.execute(select(*columns).where(columns[0].in_(some))).all()
+            self._pooled |= _pool({row.window_id: row.record for row in rows})
+        rows_of = [self._pooled[opinion.window_id] for opinion in held]
+        return np.stack(rows_of) if rows_of else np.zeros((0, N_POOLED), np.float32)
+
+
+def _pool(records: Mapping[str, bytes]) -> dict[str, Float32]:
+    """Pool encoded windows, those of equal length together."""
+    by_length: defaultdict[int, dict[str, FeatureWindow]] = defaultdict(dict)
+    for window_id, data in records.items():
+        record = decode_record(data)
+        if isinstance(record, Window):
+            by_length[len(record.features.values)][window_id] = record.features
+    pooled: dict[str, Float32] = {}
+    for seconds, windows in by_length.items():
+        features = list(windows.values())
+        values = np.stack([f.values for f in features]).reshape(-1, seconds, N_SECOND)
+        coverage = np.stack([f.coverage for f in features]).reshape(-1, seconds, N_MODALITIES)
+        baseline = np.stack([np.stack([f.baseline.centre, f.baseline.scale]) for f in features])
+        pooled |= dict(zip(windows, pool(values, coverage, baseline), strict=True))
+    return pooled
+
+
+def _allowed(task: Task, held: Sequence[Opinion]) -> NDArray[np.bool_]:
+    """Which classes each label leaves possible, bool [N, C]."""
+    rows = [[name in task.allowed(opinion.value) for name in task.classes] for opinion in held]
+    return np.array(rows, bool).reshape(len(held), len(task.classes))
+
+
+def _prior(allowed: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Class shares among the labels, float [C]; a label that allows several classes is split evenly."""
+    parts = allowed / allowed.sum(1, keepdims=True)
+    mass = weights @ parts
+    shares: NDArray[np.float64] = mass / mass.sum()
+    return shares

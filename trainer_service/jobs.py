@@ -1,0 +1,77 @@
+"""What the learner asks of its worker process, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Read and pool all labelled windows now, so that the next run need not."""
+
+
+@dataclass(frozen=True)
+class Learn:
+    """Fit and judge these tasks, and compose a bundle if a candidate passes.
+
+    Attributes:
+        tasks: names.
+        version: of the bundle, if there will be one.
+        parent: the version that is live; 0 for none.
+        now: Unix seconds.
+    """
+
+    tasks: tuple[str, ...]
+    version: int
+    parent: int
+    now: float
+
+
+@dataclass(frozen=True)
+class Republish:
+    """Export the heads of `source` once more, under a new version."""
+
+    source: int
+    version: int
+    now: float
+
+
+Job = Prepare | Learn | Republish
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The gate's verdict on one candidate."""
+
+    task: str
+    passed: bool
+    reason: str
+    metrics: Mapping[str, Any]
+    labels: int
+    people: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job led to.
+
+    Attributes:
+        findings: one per task of a `Learn`.
+        bundle: to be published; None for nothing.
+        live: names of the tasks that are live in it.
+        metrics: per live task.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    bundle: bytes | None = None
+    live: tuple[str, ...] = ()
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The job failed; its traceback is in the log."""
+
+    words: str

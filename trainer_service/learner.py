@@ -1,0 +1,316 @@
+"""The learner's thread: looks when labels have come, runs what is due, publishes what has passed.
+
+    labels, or "retrain" -> policy: due? -> worker: fit, gate, bundle -> announce -> publish -> settle -> pulse
+                                     `-> what it waits for
+
+It is the only one that publishes, so rollbacks and renewed signatures pass through here too.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from sentry_proto.errors import InputError, RequestRefused, SentryError
+from sentry_proto.tasks import Task
+from trainer_service import policy, registry, schema
+from trainer_service.jobs import Learn, Outcome, Prepare, Republish
+from trainer_service.labels import Opinion, opinions
+from trainer_service.publisher import Publisher
+from trainer_service.registry import Decision, Model
+from trainer_service.store import Store
+from trainer_service.worker import Worker
+
+log = logging.getLogger(__name__)
+
+DEBOUNCE_S = 0.05
+"""Labels that come together are learned from together."""
+
+RENEW_EVERY_S = 86_400.0
+ROLLBACK_WAIT_S = 8.0
+
+BY_LABELS = "labels"
+BY_HAND = "by hand"
+BY_ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What is known of one task when the learner looks."""
+
+    task: Task
+    opinions: list[Opinion]
+    last_label: int
+    lacking: str
+
+
+@dataclass(frozen=True)
+class _Look:
+    by_hand: bool = False
+
+
+@dataclass(frozen=True)
+class _Rollback:
+    to: int | None
+    done: Future[int]
+
+
+class _Stop:
+    pass
+
+
+class Learner(threading.Thread):
+    """Decides when to learn; see the module."""
+
+    def __init__(
+        self,
+        store: Store,
+        publisher: Publisher,
+        worker: Worker,
+        tasks: tuple[Task, ...],
+        labels_per_run: int,
+        on_published: Callable[[], None],
+    ) -> None:
+        super().__init__(name="learner", daemon=True)
+        self._store = store
+        self._publisher = publisher
+        self._worker = worker
+        self._tasks = tasks
+        self._labels_per_run = labels_per_run
+        self._on_published = on_published
+        self._requests: queue.Queue[_Look | _Rollback | _Stop] = queue.Queue()
+        self._state = "idle"
+        self._stopping = False
+        self._waits_for: dict[str, str] = {}
+        self._next_renewal = 0.0
+        self.model_version = publisher.current_version()
+        with store.write() as connection:
+            registry.settle(connection, self.model_version, time.time())
+        self._requests.put(_Look())
+
+    def describe(self) -> dict[str, Any]:
+        """The control API's word on the learner."""
+        table = schema.decisions.c
+        with self._store.read() as connection:
+            last = connection.execute(select(table.time, table.verdict).order_by(table.row.desc()).limit(1)).first()
+        return {
+            "state": self._state,
+            "last_run": last.time if last else None,
+            "last_verdict": last.verdict if last else None,
+            "waits_for": self._waits_for,
+        }
+
+    def nudge(self) -> None:
+        """Labels have changed."""
+        self._requests.put(_Look())
+
+    def retrain(self) -> None:
+        """Run now for all tasks that have what a run needs."""
+        self._requests.put(_Look(by_hand=True))
+
+    def rollback(self, to: int | None) -> int:
+        """Publish an old version's heads under a new version, and return that.
+
+        Raises:
+            InputError: if there is no such version, or the current one has no parent.
+            RequestRefused: if the learner is too busy.
+        """
+        request = _Rollback(to, Future())
+        self._requests.put(request)
+        try:
+            return request.done.result(ROLLBACK_WAIT_S)
+        except TimeoutError:
+            if request.done.cancel():
+                raise RequestRefused("the learner is busy; nothing was rolled back, try again later") from None
+            raise RequestRefused("the rollback is still running; see the list of models") from None
+
+    def stop(self) -> None:
+        """End; a run in progress is given up and its labels are learned from after the next start."""
+        self._stopping = True
+        self._requests.put(_Stop())
+        self._worker.close()
+        if self.ident is not None:
+            self.join()
+
+    def run(self) -> None:
+        """Serve requests until stopped."""
+        while not self._stopping:
+            self._renew()
+            batch = self._next_batch()
+            for request in batch:
+                if isinstance(request, _Rollback) and request.done.set_running_or_notify_cancel():
+                    self._settle_rollback(request)
+            looks = [request for request in batch if isinstance(request, _Look)]
+            if looks and not self._stopping:
+                self._try_to_look(any(look.by_hand for look in looks))
+
+    def _next_batch(self) -> list[_Look | _Rollback | _Stop]:
+        """Wait for a request, and take those with it that come within the debounce time."""
+        try:
+            batch = [self._requests.get(timeout=max(0.0, self._next_renewal - time.monotonic()))]
+        except queue.Empty:
+            return []
+        if isinstance(batch[0], _Look):
+            time.sleep(DEBOUNCE_S)
+        while not self._requests.empty():
+            batch.append(self._requests.get_nowait())
+        return batch
+
+    def _renew(self) -> None:
+        """Sign the repository's state again at start and every day."""
+        if time.monotonic() < self._next_renewal:
+            return
+        self._next_renewal = time.monotonic() + RENEW_EVERY_S
+        try:
+            self._publisher.renew(datetime.now(UTC))
+        except OSError as error:
+            self._fail(f"the update repository could not be signed again: {error}")
+
+    def _try_to_look(self, by_hand: bool) -> None:
+        try:
+            self._look(by_hand)
+        except (SentryError, OSError) as error:
+            self._fail(str(error))
+        except Exception as error:
+            log.exception("the learner failed")
+            self._fail(repr(error))
+
+    def _fail(self, words: str) -> None:
+        if not self._stopping:
+            log.error("%s", words)
+            self._state = f"failed: {words}"
+
+    def _look(self, by_hand: bool) -> None:
+        """Run what is due, then say what the rest waits for."""
+        evidence = self._gather(0 if by_hand else self._labels_per_run)
+        due = [known for known in evidence if not known.lacking]
+        trigger = BY_HAND if by_hand else BY_LABELS
+        if by_hand:
+            self._record_waiting(known for known in evidence if known.lacking)
+        if due:
+            self._state = "running"
+            self._learn(due, trigger)
+            evidence = self._gather(self._labels_per_run)
+        elif any(known.opinions for known in evidence):
+            self._worker.ask(Prepare())
+        self._waits_for = {known.task.name: known.lacking for known in evidence if known.lacking}
+        self._state = "idle"
+
+    def _gather(self, per_run: int) -> list[_Evidence]:
+        with self._store.read() as connection:
+            found = []
+            for task in self._tasks:
+                table = schema.labels.c
+                seen = registry.last_label_seen(connection, task.name)
+                new = (table.task == task.name) & (table.row > seen) & table.withdrawn.is_(None)
+                count, newest = connection.execute(select(func.count(), func.max(table.row)).where(new)).one()
+                held = opinions(connection, task.name)
+                lacking = policy.lacking(task, held, count, per_run)
+                found.append(_Evidence(task, held, newest or seen, lacking))
+        return found
+
+    def _learn(self, due: list[_Evidence], trigger: str) -> None:
+        now, parent, version = time.time(), self.model_version, self._next_version()
+        outcome = self._worker.ask(Learn(tuple(known.task.name for known in due), version, parent, now))
+        last_labels = {known.task.name: known.last_label for known in due}
+        decisions = [
+            Decision(
+                time=now,
+                trigger=trigger,
+                task=finding.task,
+                verdict=registry.PUBLISHED if finding.passed else registry.REFUSED,
+                reason=finding.reason,
+                candidate=version,
+                parent=parent,
+                version=version if finding.passed else None,
+                labels=finding.labels,
+                people=finding.people,
+                metrics=finding.metrics,
+                last_label=last_labels[finding.task],
+            )
+            for finding in outcome.findings
+        ]
+        self._conclude(outcome, version, parent, now, decisions)
+
+    def _settle_rollback(self, request: _Rollback) -> None:
+        try:
+            request.done.set_result(self._roll_back(request.to))
+        except Exception as error:
+            request.done.set_exception(error)
+
+    def _roll_back(self, to: int | None) -> int:
+        now, version, before = time.time(), self._next_version(), self.model_version
+        with self._store.read() as connection:
+            source = to if to is not None else registry.parent_of(connection, before)
+            if not source:
+                raise InputError("the current model has no parent to go back to")
+            registry.bundle_of(connection, source)
+            seen = {task.name: registry.last_label_seen(connection, task.name) for task in self._tasks}
+        if source == before:
+            raise InputError(f"version {source} is the current one")
+        outcome = self._worker.ask(Republish(source, version, now))
+        reason = f"rolled back by hand from version {before} to the heads of version {source}"
+        decisions = [
+            Decision(
+                now, BY_ROLLBACK, name, registry.PUBLISHED, reason, version, before, version, 0, 0,
+                outcome.metrics[name], seen[name],
+            )
+            for name in outcome.live
+        ]  # fmt: skip
+        self._conclude(outcome, version, source, now, decisions)
+        return version
+
+    def _conclude(self, outcome: Outcome, version: int, parent: int, now: float, decisions: Iterable[Decision]) -> None:
+        """Write down what was decided, and publish the bundle if there is one."""
+        with self._store.write() as connection:
+            if outcome.bundle is not None:
+                registry.announce(
+                    connection, Model(version, parent, now, outcome.live, outcome.metrics, outcome.bundle)
+                )
+            registry.record(connection, decisions)
+        if outcome.bundle is None:
+            return
+        try:
+            self._publisher.publish(version, outcome.bundle, datetime.now(UTC))
+        finally:
+            live = self._publisher.current_version()
+            with self._store.write() as connection:
+                registry.settle(connection, live, time.time())
+            self.model_version = live
+        self._on_published()
+        log.info("version %d is published", version)
+
+    def _next_version(self) -> int:
+        with self._store.read() as connection:
+            return max(registry.highest_version(connection), self._publisher.current_version()) + 1
+
+    def _record_waiting(self, evidence: Iterable[_Evidence]) -> None:
+        now = time.time()
+        decisions = [
+            Decision(
+                time=now,
+                trigger=BY_HAND,
+                task=known.task.name,
+                verdict=registry.WAITING,
+                reason=f"waits for {known.lacking}",
+                candidate=None,
+                parent=self.model_version,
+                version=None,
+                labels=len(known.opinions),
+                people=len({opinion.participant for opinion in known.opinions}),
+                metrics={},
+                last_label=0,
+            )
+            for known in evidence
+        ]
+        with self._store.write() as connection:
+            registry.record(connection, decisions)

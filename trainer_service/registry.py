@@ -1,0 +1,126 @@
+"""Models and decisions: what was published, and why or why not.
+
+A publication is written down before it happens (status `pending`, with its decisions) and settled after it, so that
+a trainer that was killed in between knows at its next start what became of it: the update repository decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from sentry_proto.errors import InputError
+from trainer_service import schema
+
+PENDING = "pending"
+CURRENT = "current"
+SUPERSEDED = "superseded"
+ROLLED_BACK = "rolled back"
+
+PUBLISHED = "published"
+REFUSED = "refused"
+WAITING = "waiting"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A bundle with its number.
+
+    Attributes:
+        parent: the version whose heads it started from; 0 for none.
+        tasks: names of the live tasks.
+        metrics: task name -> what the gate measured.
+    """
+
+    version: int
+    parent: int
+    created: float
+    tasks: tuple[str, ...]
+    metrics: Mapping[str, Mapping[str, Any]]
+    bundle: bytes
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the learner decided about one task.
+
+    Attributes:
+        trigger: `labels`, `by hand` or `rollback`.
+        verdict: `published`, `refused` or `waiting`.
+        candidate: the version that the candidate has or would have had; None if there was no candidate.
+        parent: the version that was live before.
+        version: what was published, None for nothing.
+        labels, people: how many it rests on.
+        last_label: row of the newest label that was known then.
+    """
+
+    time: float
+    trigger: str
+    task: str
+    verdict: str
+    reason: str
+    candidate: int | None
+    parent: int
+    version: int | None
+    labels: int
+    people: int
+    metrics: Mapping[str, Any]
+    last_label: int
+
+
+def highest_version(connection: Connection) -> int:
+    """The highest number that a model has; 0 for none."""
+    return connection.scalar(select(func.max(schema.models.c.version))) or 0
+
+
+def bundle_of(connection: Connection, version: int) -> bytes:
+    """A published bundle.
+
+    Raises:
+        InputError: if there is no such version.
+    """
+    bundle: bytes | None = connection.scalar(select(schema.models.c.bundle).where(schema.models.c.version == version))
+    if bundle is None:
+        raise InputError(f"there is no model version {version}")
+    return bundle
+
+
+def parent_of(connection: Connection, version: int) -> int:
+    """The version that this one started from; 0 for none."""
+    return connection.scalar(select(schema.models.c.parent).where(schema.models.c.version == version)) or 0
+
+
+def announce(connection: Connection, model: Model) -> None:
+    """Write down a model that is about to be published."""
+    connection.execute(schema.models.insert(), {**vars(model), "tasks": list(model.tasks), "status": PENDING})
+
+
+def record(connection: Connection, decisions: Iterable[Decision]) -> None:
+    """Write down decisions; those of an announced model go away with it if it is never published."""
+    rows = [vars(decision) for decision in decisions]
+    if rows:
+        connection.execute(schema.decisions.insert(), rows)
+
+
+def settle(connection: Connection, live: int, now: float) -> None:
+    """Bring all statuses in line with `live`, the version that the update repository offers."""
+    models = schema.models
+    pending = models.c.status == PENDING
+    parent = connection.scalar(select(models.c.parent).where(pending, models.c.version == live))
+    if parent is not None:
+        before = select(models.c.version).where(models.c.status == CURRENT)
+        went_back = connection.scalar(before) not in (None, parent)
+        connection.execute(
+            update(models).where(models.c.status == CURRENT).values(status=ROLLED_BACK if went_back else SUPERSEDED)
+        )
+        connection.execute(update(models).where(models.c.version == live).values(status=CURRENT, live_since=now))
+    connection.execute(delete(models).where(pending))
+
+
+def last_label_seen(connection: Connection, task: str) -> int:
+    """Row of the newest label that the last decision on this task knew."""
+    table = schema.decisions.c
+    return connection.scalar(select(func.max(table.last_label)).where(table.task == task)) or 0

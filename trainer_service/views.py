@@ -1,0 +1,195 @@
+"""What the control API shows of the store, in the shapes of docs/control-api.md."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Row, func, select
+
+from sentry_proto.codec import decode_record
+from sentry_proto.errors import InputError
+from sentry_proto.layout import MODALITY_INDEX, SECOND_FEATURES
+from sentry_proto.tasks import FALSE_ALARM, TRUE_ALARM, Task
+from sentry_proto.types import Stratum, Window
+from trainer_service import schema
+from trainer_service.registry import PENDING
+
+Json = dict[str, Any]
+MOST_ROWS = 1_000
+
+_WINDOW = (
+    "row", "window_id", "agent", "participant", "session", "start", "end", "stratum", "inclusion_probability",
+    "model_version", "camera_states", "predictions",
+)  # fmt: skip
+_WINDOW_COLUMNS = [schema.windows.c[name] for name in _WINDOW]
+_STANDING = schema.labels.c.withdrawn.is_(None)
+
+
+def totals(connection: Connection) -> Json:
+    """How many windows, standing labels, alerts and people there are."""
+    labels = select(func.count()).select_from(schema.labels).where(_STANDING)
+    return {
+        "windows": connection.scalar(select(func.count()).select_from(schema.windows)),
+        "labels": connection.scalar(labels),
+        "alerts": connection.scalar(select(func.count()).select_from(schema.alerts)),
+        "people": connection.scalar(select(func.count(schema.windows.c.participant.distinct()))),
+    }
+
+
+def windows(connection: Connection, where: Iterable[ColumnElement[bool]], limit: int) -> list[Json]:
+    """The newest windows that fulfil all conditions, with their labels."""
+    chosen = select(*_WINDOW_COLUMNS).where(*where).order_by(schema.windows.c.row.desc()).limit(limit)
+    return _with_labels(connection, connection.execute(chosen).all())
+
+
+def window(connection: Connection, window_id: str) -> Json:
+    """One window with its features.
+
+    Raises:
+        InputError: if there is none.
+    """
+    found = windows(connection, [schema.windows.c.window_id == window_id], 1)
+    if not found:
+        raise InputError(f"there is no window {window_id[:40]!r}")
+    data = connection.execute(select(schema.windows.c.record).where(schema.windows.c.window_id == window_id))
+    return {**found[0], "features": _features(decode_record(data.scalar_one()))}
+
+
+def unlabelled(task: str) -> ColumnElement[bool]:
+    """Windows without a standing label for a task."""
+    return ~_labelled(schema.labels.c.task == task)
+
+
+def queue(connection: Connection, task: str, rater: str, limit: int) -> list[Json]:
+    """Windows to review: strata take turns, so that audit windows are always among them.
+
+    Alerts come with this task's own first, uncertain windows with the least certain first, all newest first otherwise.
+    """
+    label = schema.labels.c
+    open_windows = ~_labelled((label.task == task) & (label.rater == rater))
+    turns = []
+    for stratum in Stratum:
+        table = schema.windows.c
+        chosen = (
+            select(*_WINDOW_COLUMNS)
+            .where(table.stratum == stratum.value, open_windows)
+            .order_by(table.row.desc())
+            .limit(MOST_ROWS)
+        )
+        rows = connection.execute(chosen).all()
+        turns.append(sorted(rows, key=lambda row: _urgency(row, task), reverse=True)[:limit])
+    mixed = [row for turn in zip_longest(*turns) for row in turn if row is not None]
+    shown = _with_labels(connection, mixed[:limit])
+    return [{**entry, "reason": entry["stratum"]} for entry in shown]
+
+
+def alerts(
+    connection: Connection, tasks: Mapping[str, Task], where: Iterable[ColumnElement[bool]], limit: int | None
+) -> list[Json]:
+    """The newest alerts that fulfil all conditions, each with the newest verdict on its window."""
+    shown = (
+        "alert_id", "agent", "participant", "session", "task", "start", "end", "probability", "threshold",
+        "model_version", "window_id",
+    )  # fmt: skip
+    columns = [schema.alerts.c[name] for name in shown]
+    chosen = select(*columns).where(*where).order_by(schema.alerts.c.row.desc()).limit(limit)
+    rows = connection.execute(chosen).all()
+    said = _labels_of(connection, [row.window_id for row in rows])
+    return [{**row._mapping, "verdict": _verdict(said[row.window_id], tasks.get(row.task))} for row in rows]
+
+
+def models(connection: Connection) -> list[Json]:
+    """All models that were ever live, newest first."""
+    table = schema.models.c
+    columns = (table.version, table.parent, table.created, table.status, table.tasks, table.metrics, table.live_since)
+    chosen = select(*columns).where(table.status != PENDING).order_by(table.version.desc())
+    return [dict(row._mapping) for row in connection.execute(chosen)]
+
+
+def decisions(connection: Connection, limit: int) -> list[Json]:
+    """The learner's decisions, newest first."""
+    columns = [column for column in schema.decisions.c if column.name != "last_label"]
+    chosen = select(*columns).order_by(schema.decisions.c.row.desc()).limit(limit)
+    return [dict(row._mapping) for row in connection.execute(chosen)]
+
+
+def people(connection: Connection) -> list[Json]:
+    """Everybody of whom there are windows, with their partition once they are labelled."""
+    window, person, label = schema.windows.c, schema.people.c, schema.labels.c
+    labelled = (
+        select(window.participant, func.count().label("labels"))
+        .join_from(schema.labels, schema.windows, label.window_id == window.window_id)
+        .where(_STANDING)
+        .group_by(window.participant)
+        .subquery()
+    )
+    counted = (
+        select(window.participant, func.count().label("windows"), func.max(window.row).label("newest"))
+        .group_by(window.participant)
+        .subquery()
+    )
+    chosen = (
+        select(counted.c.participant, person.partition, counted.c.windows, func.coalesce(labelled.c.labels, 0))
+        .outerjoin_from(counted, schema.people, person.participant == counted.c.participant)
+        .outerjoin(labelled, labelled.c.participant == counted.c.participant)
+        .order_by(counted.c.newest.desc())
+    )
+    names = ("participant", "partition", "windows", "labels")
+    return [dict(zip(names, row, strict=True)) for row in connection.execute(chosen)]
+
+
+def _labelled(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    label = schema.labels.c
+    found = select(label.row).where(label.window_id == schema.windows.c.window_id, _STANDING, condition)
+    return found.correlate(schema.windows).exists()
+
+
+def _with_labels(connection: Connection, rows: Sequence[Row[Any]]) -> list[Json]:
+    said = _labels_of(connection, [row.window_id for row in rows])
+    return [{**row._mapping, "labels": said[row.window_id]} for row in rows]
+
+
+def _labels_of(connection: Connection, window_ids: Sequence[str]) -> dict[str, list[Json]]:
+    """Standing labels of these windows, oldest first."""
+    label = schema.labels.c
+    columns = (label.label_id, label.task, label.value, label.rater, label.source)
+    found: defaultdict[str, list[Json]] = defaultdict(list)
+    for first in range(0, len(window_ids), MOST_ROWS):
+        some = window_ids[first : first + MOST_ROWS]
+        chosen = select(label.window_id, *columns).where(label.window_id.in_(some), _STANDING).order_by(label.row)
+        for row in connection.execute(chosen):
+            entry = dict(row._mapping)
+            found[entry.pop("window_id")].append(entry)
+    return found
+
+
+def _verdict(said: Sequence[Json], task: Task | None) -> str | None:
+    """The newest label of this task, as a verdict on its alert."""
+    values = [entry["value"] for entry in said if task is not None and entry["task"] == task.name]
+    event = task.is_event(values[-1]) if task is not None and values else None
+    return None if event is None else TRUE_ALARM if event else FALSE_ALARM
+
+
+def _urgency(row: Row[Any], task: str) -> float:
+    """How much a window is worth a rater's time within its stratum; equal ones keep their order."""
+    prediction = next((entry for entry in row.predictions if entry["task"] == task), None)
+    if prediction is None or row.stratum == Stratum.AUDIT:
+        return 0.0
+    return float(prediction["alerting"] if row.stratum == Stratum.ALERT else prediction["entropy"])
+
+
+def _features(record: object) -> Json:
+    if not isinstance(record, Window):
+        raise InputError("the stored record is no window")
+    features = record.features
+    columns = np.array([MODALITY_INDEX[feature.modality] for feature in SECOND_FEATURES])
+    seen = features.coverage[:, columns] > 0
+    values = [
+        [round(float(value), 5) if there else None for value, there in zip(second, mask, strict=True)]
+        for second, mask in zip(features.values, seen, strict=True)
+    ]
+    return {"names": [feature.name for feature in SECOND_FEATURES], "seconds": len(values), "values": values}

@@ -1,0 +1,87 @@
+"""The learner's own process: fitting must never make an agent wait for its ack.
+
+It ends with its parent, however that ends: the pipe between them closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import signal
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from sentry_proto.errors import EnvironmentFault
+from sentry_proto.tasks import Task
+from trainer_service.jobs import Failure, Job, Outcome
+
+log = logging.getLogger(__name__)
+
+
+class LearnerFailed(EnvironmentFault):
+    """The worker could not do a job."""
+
+
+class Worker:
+    """A process that does jobs; started anew if it has died."""
+
+    def __init__(self, database: Path, tasks: Sequence[Task]) -> None:
+        self._arguments = (database, tuple(tasks))
+        self._spawn = multiprocessing.get_context("spawn")
+        self._closed = False
+        self._start()
+
+    def _start(self) -> None:
+        self._pipe, theirs = self._spawn.Pipe()
+        self._process = self._spawn.Process(
+            target=_main, args=(theirs, *self._arguments), name="sentry-learner", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def ask(self, job: Job) -> Outcome:
+        """Have one job done; call from one thread only.
+
+        Raises:
+            LearnerFailed: if it failed or the process died.
+        """
+        if not self._process.is_alive() and not self._closed:
+            self._start()
+        try:
+            self._pipe.send(job)
+            answer: Outcome | Failure = self._pipe.recv()
+        except (OSError, EOFError) as error:
+            raise LearnerFailed("the learner's process has ended unexpectedly") from error
+        if isinstance(answer, Failure):
+            raise LearnerFailed(answer.words)
+        return answer
+
+    def close(self) -> None:
+        """End the process at once; a job in progress fails."""
+        self._closed = True
+        self._process.kill()
+        self._process.join()
+
+
+def _main(pipe: Connection, database: Path, tasks: Sequence[Task]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    # Imported here, because the parent imports this module and must stay without torch.
+    from trainer_service.fitting import Workbench  # noqa: PLC0415
+    from trainer_service.store import Store  # noqa: PLC0415
+
+    bench = Workbench(Store(database), tasks)
+    bench.warm_up()
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            pipe.send(_do(bench.do, pipe.recv()))
+
+
+def _do(work: Callable[[Job], Outcome], job: Job) -> Outcome | Failure:
+    try:
+        return work(job)
+    except Exception as error:
+        log.exception("a job of the learner failed")
+        return Failure(f"{type(error).__name__}: {error}")
