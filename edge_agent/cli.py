@@ -234,3 +234,7 @@ def _megabytes(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
