@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,7 @@ def _direction() -> NDArray[np.float64]:
 
 def _person(
     generator: np.random.Generator, windows: int, classes: int, shown: NDArray[np.float64], seconds: int
-) -> tuple[NDArray[np.float64], ...]:
+) -> tuple[NDArray[Any], ...]:
     """One person's windows: own centre, own scale, own way of showing a state, and a camera that misses modalities."""
     centre = LOW + SPAN * generator.uniform(0.35, 0.65, N_SECOND)
     scale = SPAN * generator.uniform(0.02, 0.08, N_SECOND)

@@ -39,6 +39,9 @@ STEEPNESS = 3
 """A window at rank r of 0..1 is drawn `FLOOR + (1 - FLOOR) (STEEPNESS + 1) r**STEEPNESS` times as often as the
 average one; the mean of that over all ranks is 1."""
 
+MOST_PRESSURE = 1 / FLOOR
+"""Of a full bucket on a draw; about 1 at half full. It lets even windows that all rank last spend the budget."""
+
 BURST_SHARE = 0.25
 """Share of the hourly budget that may be spent at once."""
 
@@ -136,5 +139,6 @@ class Selector:
         if self._tokens < 1:
             return 0.0
         preference = 1.0 if rank is None else FLOOR + (1 - FLOOR) * (STEEPNESS + 1) * rank**STEEPNESS
-        pressure = 2 * self._tokens / self._capacity
+        fill = self._tokens / self._capacity
+        pressure = fill / (1 + 1 / MOST_PRESSURE - fill)
         return min(1.0, preference * pressure * self._refill_per_s * seconds)
