@@ -9,11 +9,14 @@ from collections.abc import Iterator
 
 from edge_agent.puppet.renderer import Puppet
 from edge_agent.puppet.script import Playlist
-from edge_agent.sources.base import Frame, Pacer, aligned_start
+from edge_agent.sources.base import Frame, Pacer
 
 
 class PuppetSource:
     """Renders the playlist's people one after the other. Nothing is dropped: the clock waits for its reader.
+
+    Sessions begin at multiples of their length on the puppet's clock, so a window's session and time tell what was
+    acted in it.
 
     Args:
         speed: most seconds of the puppet's clock in a second; None for as fast as possible.
@@ -35,7 +38,7 @@ class PuppetSource:
 
     def frames(self) -> Iterator[Frame]:
         """Frames for as long as the run lasts."""
-        begin = aligned_start(time.time())
+        begin = float(time.time() // self._playlist.session_s * self._playlist.session_s)
         for index in itertools.count():
             t = index / self._fps
             if not self._pacer.wait(begin + t):
