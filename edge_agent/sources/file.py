@@ -47,9 +47,9 @@ class FileSource:
         Raises:
             MediaError: it breaks off or holds no frame.
         """
-        begin = aligned_start(time.time())
-        session = session_name(begin)
-        for index, (image, t) in enumerate(self._pictures(begin)):
+        now = time.time()
+        session = session_name(now)
+        for index, (image, t) in enumerate(self._pictures(aligned_start(now))):
             if not self._pacer.wait(t):
                 return
             yield Frame(image, t, self._participant, session, index)

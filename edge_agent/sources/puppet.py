@@ -1,4 +1,8 @@
-"""The acted puppet as a source: the demo's participants, on a clock that may run faster than ours."""
+"""The acted puppet as a source: the demo's participants, on a clock that may run faster than ours.
+
+The script's time is Unix time on the puppet's clock, so a window's session and start say what was acted in it, and a
+session's number is the same in no two runs.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,19 @@ from collections.abc import Iterator
 
 from edge_agent.puppet.renderer import Puppet
 from edge_agent.puppet.script import Playlist
-from edge_agent.sources.base import Frame, Pacer
+from edge_agent.sources.base import Frame, Pacer, aligned_start
 
 
 class PuppetSource:
     """Renders the playlist's people one after the other. Nothing is dropped: the clock waits for its reader.
 
-    Sessions begin at multiples of their length on the puppet's clock, so a window's session and time tell what was
-    acted in it.
-
     Args:
         speed: most seconds of the puppet's clock in a second; None for as fast as possible.
         fps: frames per second of the puppet's clock.
         stop: set to end the run.
+
+    Raises:
+        MissingDependency: the portrait's library is not installed.
     """
 
     name = "puppet"
@@ -38,14 +42,13 @@ class PuppetSource:
 
     def frames(self) -> Iterator[Frame]:
         """Frames for as long as the run lasts."""
-        begin = float(time.time() // self._playlist.session_s * self._playlist.session_s)
+        begin = aligned_start(time.time())
         for index in itertools.count():
-            t = index / self._fps
-            if not self._pacer.wait(begin + t):
+            t = begin + index / self._fps
+            if not self._pacer.wait(t):
                 return
             person, session, session_t = self._playlist.at(t)
-            image = self._puppet.render(person, session_t)
-            yield Frame(image, begin + t, person.name, f"s{session:04d}", index)
+            yield Frame(self._puppet.render(person, session_t), t, person.name, f"s{session:04d}", index)
 
     def close(self) -> None:
         """Nothing is open."""

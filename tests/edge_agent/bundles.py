@@ -1,0 +1,62 @@
+"""Bundles that the tests can steer: the probability of the last class follows one feature."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+
+from sentry_proto.bundle import METADATA_KEY, BundleMetadata
+from sentry_proto.tasks import STRESS, Task
+from training.export.state_heads import export_bundle
+from training.pooling import N_POOLED
+from training.trainers.state_heads import TaskHead
+
+CREATED = 1_750_000_000.0
+
+
+def head(task: Task = STRESS, seed: int = 0, bias: float = 0.0) -> TaskHead:
+    """Random weights; `bias` is added to the last class's logit."""
+    random = np.random.default_rng(seed)
+    classes = len(task.classes)
+    offset = np.zeros((2, classes), np.float32)
+    offset[:, -1] = bias
+    return TaskHead(
+        task=task,
+        centre=np.zeros(N_POOLED, np.float32),
+        scale=np.ones(N_POOLED, np.float32),
+        weights=random.normal(0, 0.001, (2, N_POOLED, classes)).astype(np.float32),
+        bias=offset,
+        temperature=1.0,
+    )
+
+
+def bundle(version: int = 1, task: Task = STRESS, bias: float = 0.0, created: float = CREATED) -> bytes:
+    """A bundle with one live task."""
+    return export_bundle({task.name: head(task, version, bias)}, version, version - 1, created, {}, {})
+
+
+def tampered(data: bytes, change: Callable[[BundleMetadata], BundleMetadata]) -> bytes:
+    """The same graph with other metadata."""
+    model = onnx.load_from_string(data)
+    metadata = BundleMetadata.from_json({e.key: e.value for e in model.metadata_props}[METADATA_KEY])
+    return with_text(data, change(metadata).to_json())
+
+
+def with_text(data: bytes, text: str) -> bytes:
+    """The same graph with this text as metadata."""
+    model = onnx.load_from_string(data)
+    onnx.helper.set_model_props(model, {METADATA_KEY: text})
+    result: bytes = model.SerializeToString()
+    return result
+
+
+def other_golden(metadata: BundleMetadata) -> BundleMetadata:
+    """Metadata whose golden output is off by 0.01."""
+    means: dict[str, Any] = {
+        task: mean + np.array([0.01, -0.01, 0], np.float32) for task, mean in metadata.golden.means.items()
+    }
+    return dataclasses.replace(metadata, golden=dataclasses.replace(metadata.golden, means=means))
