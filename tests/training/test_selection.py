@@ -16,7 +16,8 @@ from training.active_learning.selection import HOUR_S, Decision, Selector
 from training.evaluation.rates import AlertCounts, JudgedWindows, Rate, TaskCounts, estimate_rates
 
 HOP = 5.0
-DAY = int(24 * HOUR_S / HOP)
+HOURS = 10
+LONG = int(HOURS * HOUR_S / HOP)
 
 Model = Callable[[np.random.Generator, int], float | None]
 
@@ -25,15 +26,15 @@ MODELS: dict[str, Model] = {
     "confused": lambda g, i: 1.0 - 1e-6 * float(g.random()),
     "quiet": lambda g, i: 1e-9 * float(g.random()),
     "constant": lambda g, i: 0.3,
-    "ever more unsure": lambda g, i: i / DAY,
-    "ever surer": lambda g, i: -i / DAY,
+    "ever more unsure": lambda g, i: i / LONG,
+    "ever surer": lambda g, i: -i / LONG,
     "abstaining": lambda g, i: None,
     "broken": lambda g, i: float("nan"),
 }
 
 
 def simulate(
-    model: Model, windows: int = DAY, alert_share: float = 0.0, seed: int = 0, **settings: float
+    model: Model, windows: int = LONG, alert_share: float = 0.0, seed: int = 0, **settings: float
 ) -> list[Decision]:
     world = np.random.default_rng(seed + 1_000)
     selector = Selector(np.random.default_rng(seed), **settings)
@@ -50,7 +51,7 @@ def test_no_model_floods_and_none_starves(name: str) -> None:
     hour = int(HOUR_S / HOP)
     per_hour = np.convolve(sent, np.ones(hour), mode="valid")
     assert per_hour.max() <= 30
-    assert sent.sum() >= 0.4 * 30 * 24
+    assert sent.sum() >= 0.4 * 30 * HOURS
 
 
 @settings(max_examples=40, deadline=None)
@@ -148,7 +149,7 @@ def test_an_alerting_window_is_always_sent() -> None:
 def test_the_uncertain_are_preferred() -> None:
     world = np.random.default_rng(5)
     selector = Selector(np.random.default_rng(6))
-    values = world.random(DAY)
+    values = world.random(LONG)
     decisions = [selector.decide(i * HOP, float(value), False) for i, value in enumerate(values)]
     uncertain = np.array([d.stratum is Stratum.UNCERTAIN for d in decisions])
     audited = np.array([d.stratum is Stratum.AUDIT for d in decisions])

@@ -20,7 +20,6 @@ not by the inclusion probability, which the model has had its hand in.
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,7 +93,8 @@ class Selector:
         self._tokens = self._capacity / 2
         self._hop_s = hop_s
         self._last: float | None = None
-        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._recent = np.full(RECENT, np.nan)  # a ring
+        self._ranked = 0
 
     def decide(self, now: float, uncertainty: float | None, alerting: bool) -> Decision:
         """Decide about the window that ends now.
@@ -129,10 +129,11 @@ class Selector:
         """Share of recent uncertainties below this one, ties counted half; None without an uncertainty."""
         if uncertainty is None or not math.isfinite(uncertainty):
             return None
-        below = sum(other < uncertainty for other in self._recent)
-        ties = sum(other == uncertainty for other in self._recent)
-        rank = (below + (ties + 1) / 2) / (len(self._recent) + 1)
-        self._recent.append(uncertainty)
+        below = np.count_nonzero(self._recent < uncertainty)
+        ties = np.count_nonzero(self._recent == uncertainty)
+        rank = (below + (ties + 1) / 2) / (min(self._ranked, RECENT) + 1)
+        self._recent[self._ranked % RECENT] = uncertainty
+        self._ranked += 1
         return rank
 
     def _uncertain_probability(self, seconds: float, rank: float | None) -> float:

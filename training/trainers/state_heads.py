@@ -2,8 +2,8 @@
 
 A label may leave several classes possible (a verdict says whether the event was there, not how strong it was), so the
 loss of a window is -log of the probability summed over the allowed classes. Ordinal tasks use the same softmax: with
-the few labels of one study, one weight vector per class under a strong prior has shown no need of an ordinal link, and
-a verdict keeps its plain meaning.
+the few labels of one study, one weight vector per class under a strong prior is as far as the data go, the order of the
+classes is learned from them, and a verdict keeps its plain meaning: a sum of class probabilities.
 
 Member k never sees the people of fold k (a fold is a hash of the person's name, so it is the same in every version and
 nothing leaks through a warm start). Its predictions there are subject-disjoint, and the temperature (Guo et al. 2017)
@@ -203,12 +203,16 @@ def _optimise(
     members: int,
 ) -> tuple[Float32, Float32]:
     """Maximum a posteriori weights [K, D, C] and biases [K, C] of all members at once, by full-batch L-BFGS."""
-    classes = allowed.shape[1]
-    initial = start or (np.zeros((members, x.shape[1], classes), np.float32), np.zeros((members, classes), np.float32))
-    features, target = torch.from_numpy(x), torch.from_numpy(allowed)
-    sample_weights = torch.from_numpy(counts.astype(np.float32))
-    anchor = torch.from_numpy(initial[0])
-    weights, bias = anchor.clone().requires_grad_(), torch.from_numpy(initial[1]).clone().requires_grad_()
+    columns, classes = x.shape[1], allowed.shape[1]
+    first_weights, first_bias = start or (
+        np.zeros((members, columns, classes), np.float32),
+        np.zeros((members, classes), np.float32),
+    )
+    features, forbidden = torch.from_numpy(x), torch.from_numpy(~allowed)[:, None]
+    seen = torch.from_numpy(np.ascontiguousarray(counts.T, np.float32))
+    # All members side by side as [D, K C]: one matrix product, several times faster than one for each.
+    anchor = torch.from_numpy(np.ascontiguousarray(first_weights.transpose(1, 0, 2).reshape(columns, -1)))
+    weights, bias = anchor.clone().requires_grad_(), torch.from_numpy(first_bias.copy()).requires_grad_()
     anchor_precision = INCUMBENT_PRECISION if start else 0.0
     optimiser = torch.optim.LBFGS(
         [weights, bias],
@@ -219,15 +223,17 @@ def _optimise(
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        log_p = torch.log_softmax(features @ weights + bias[:, None], dim=-1)
-        evidence = torch.logsumexp(log_p.masked_fill(~target, -torch.inf), dim=-1)
+        logits = (features @ weights).view(len(x), members, classes) + bias
+        possible = logits.masked_fill(forbidden, -torch.inf).logsumexp(-1)
         prior = PRIOR_PRECISION * weights.square().sum() + anchor_precision * (weights - anchor).square().sum()
-        total = (0.5 * (prior + bias.square().sum()) - (sample_weights * evidence).sum()) / len(x)
+        surprise = (seen * (logits.logsumexp(-1) - possible)).sum()
+        total = (0.5 * (prior + bias.square().sum()) + surprise) / len(x)
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    return weights.detach().numpy(), bias.detach().numpy()
+    fitted = weights.detach().numpy().reshape(columns, members, classes).transpose(1, 0, 2)
+    return np.ascontiguousarray(fitted), bias.detach().numpy()
 
 
 def _temperature(logits: Float32, allowed: NDArray[np.bool_], counts: NDArray[np.float64]) -> float:
