@@ -20,10 +20,11 @@ from typing import TypeVar
 import zmq
 
 from sentry_proto.curve import Gatekeeper
-from sentry_proto.keys import AGENT, CONTROL, AllowList, Endpoints
+from sentry_proto.keys import AGENT, CONTROL, Endpoints
 from sentry_proto.tasks import DEFAULT_TASKS, Task, load_tasks
 from trainer_service import keyring
 from trainer_service.control_api import ControlApi
+from trainer_service.enrolment import Enrolment
 from trainer_service.fleet import Fleet
 from trainer_service.ingest import Intake
 from trainer_service.keyring import Home
@@ -72,7 +73,7 @@ def running(settings: Settings) -> Iterator[Endpoints]:
     home = settings.home
     server = keyring.load_server_key(home)
     signers = keyring.load_online_signers(home)
-    allowed = AllowList(home.enrolled)
+    allowed = Enrolment(home.enrolled)
     with ExitStack() as stack:
         stack.enter_context(
             keyring.hold_lock(home.folder / ".serving.lock", f"a trainer already runs on {home.folder}")

@@ -16,8 +16,8 @@ import zmq
 from sentry_proto import limits
 from sentry_proto.codec import encode_trainer_frame
 from sentry_proto.curve import peer_key, server_socket
-from sentry_proto.errors import KeyFileError
-from sentry_proto.keys import AGENT, CONTROL, AllowList
+from sentry_proto.keys import AGENT, CONTROL
+from trainer_service.enrolment import Enrolment
 from trainer_service.fleet import Moment
 from trainer_service.ingest import Intake, Message, Reply
 
@@ -94,7 +94,7 @@ class SocketThread(threading.Thread):
 class IngestThread(SocketThread):
     """Agents' records and heartbeats in; acks, refusals and pulses out."""
 
-    def __init__(self, context: Context, endpoint: str, secret: str, intake: Intake, allowed: AllowList) -> None:
+    def __init__(self, context: Context, endpoint: str, secret: str, intake: Intake, allowed: Enrolment) -> None:
         super().__init__("ingest", context, endpoint, secret, AGENT, limits.MAX_FRAME_BYTES)
         self._intake = intake
         self._allowed = allowed
@@ -126,7 +126,7 @@ class IngestThread(SocketThread):
             now = _moment()
             if now.monotonic >= next_refresh:
                 next_refresh = now.monotonic + REFRESH_EVERY_S
-                refresh(self._allowed)
+                self._allowed.refresh()
             if self.socket in ready:
                 self._answer(self._intake.round(self.arrived(ROUND_LARGEST), now))
             if self._woken in ready:
@@ -155,7 +155,7 @@ class RequestThread(SocketThread):
         endpoint: str,
         secret: str,
         role: str,
-        allowed: AllowList,
+        allowed: Enrolment,
         answer: Callable[[bytes], bytes | None],
     ) -> None:
         largest = limits.MAX_CONTROL_BYTES if role == CONTROL else limits.MAX_FRAME_BYTES
@@ -175,11 +175,3 @@ class RequestThread(SocketThread):
                 reply = self._answer(message.data)
                 if reply is not None:
                     self.send(message.route, reply)
-
-
-def refresh(allowed: AllowList) -> None:
-    """Reread the allow-list; a file that cannot be read leaves the list as it was."""
-    try:
-        allowed.refresh()
-    except KeyFileError as error:
-        log.warning("%s; the list as it was stays in force", error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -34,6 +35,8 @@ class Worker:
         self._start()
 
     def _start(self) -> None:
+        # Small matrices on a shared machine: more threads would only wait for one another.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
         self._pipe, theirs = self._spawn.Pipe()
         self._process = self._spawn.Process(
             target=_main, args=(theirs, *self._arguments), name="sentry-learner", daemon=True
