@@ -1,7 +1,7 @@
 """The acted puppet as a source: the demo's participants, on a clock that may run faster than ours.
 
-The script's time is Unix time on the puppet's clock, so a window's session and start say what was acted in it, and a
-session's number is the same in no two runs.
+The script's time is Unix time on the puppet's clock, so sessions begin at multiples of their length, a window's session
+and start say what was acted in it, and no two runs give the same number to different sessions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from edge_agent.puppet.renderer import Puppet
 from edge_agent.puppet.script import Playlist
-from edge_agent.sources.base import Frame, Pacer, aligned_start
+from edge_agent.sources.base import Frame, Pacer
 
 
 class PuppetSource:
@@ -42,7 +42,8 @@ class PuppetSource:
 
     def frames(self) -> Iterator[Frame]:
         """Frames for as long as the run lasts."""
-        begin = aligned_start(time.time())
+        session_s = self._playlist.session_s
+        begin = float(time.time() // session_s * session_s)
         for index in itertools.count():
             t = begin + index / self._fps
             if not self._pacer.wait(t):
