@@ -16,6 +16,9 @@ from sentry_proto.types import Float32
 
 MODEL = "expression.onnx"
 
+PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+"""In order of preference; others that a build may offer call remote services."""
+
 
 @dataclass(frozen=True, eq=False)
 class Expressions:
@@ -40,13 +43,19 @@ class ExpressionModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # one camera, one core
         options.log_severity_level = 3
+        offered = onnxruntime.get_available_providers()
         try:
-            self._session = onnxruntime.InferenceSession(source, options, onnxruntime.get_available_providers())
+            self._session = onnxruntime.InferenceSession(source, options, [p for p in PROVIDERS if p in offered])
         except Exception as error:
             raise MissingDependency(f"The expression model {source} cannot be loaded: {error}") from error
         outputs = {output.name for output in self._session.get_outputs()}
         if [i.name for i in self._session.get_inputs()] != ["faces"] or not {"probabilities", "embedding"} <= outputs:
             raise MissingDependency(f"{source} is not an expression model: it has other inputs and outputs.")
+
+    @property
+    def provider(self) -> str:
+        """What runs the graph: `CUDAExecutionProvider` or `CPUExecutionProvider`."""
+        return str(self._session.get_providers()[0])
 
     def __call__(self, faces: NDArray[np.uint8]) -> Expressions:
         """Classify face crops, uint8 [N, H, W], grey, of any size."""

@@ -2,7 +2,8 @@
 
 A landmarker that may find several faces runs its detector on every frame, which costs half as much again as following
 one face. So a *narrow* landmarker follows the participant, and a *wide* one looks around: every `SCAN_S`, and whenever
-the narrow one has not got the participant.
+the narrow one has not got the participant. Which face the narrow one finds is up to MediaPipe; it is believed only
+where `choose_participant` agrees.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from perception.bundles import model_path
 from perception.crop import Box, landmark_box
 from perception.face_features import Face
-from perception.runtime import BaseOptions, StampClock, quiet, vision
+from perception.runtime import BaseOptions, StampClock, create_task, vision
 
 MODEL = "face_landmarker.task"
 
@@ -82,8 +83,7 @@ class Landmarker:
             output_face_blendshapes=True,
             output_facial_transformation_matrixes=True,
         )
-        with quiet():
-            self._task = vision.FaceLandmarker.create_from_options(options)
+        self._task = create_task(vision.FaceLandmarker, options)
         self._clock = StampClock()
 
     def detect(self, image: Any, t: float) -> list[Face]:
@@ -98,7 +98,8 @@ class Landmarker:
 
 
 def _face(landmarks: list[Any], blendshapes: list[Any], matrix: Any, width: int, height: int) -> Face:
-    points = np.array([(point.x * width, point.y * height) for point in landmarks], np.float32)
+    points = np.fromiter((c for p in landmarks for c in (p.x, p.y)), np.float32, 2 * len(landmarks)).reshape(-1, 2)
+    points *= (width, height)
     axes = np.asarray(matrix, np.float64)[:3, :3]
     return Face(
         landmarks=points,
@@ -121,32 +122,26 @@ class FaceTracker:
         self._box: Box | None = None
         self._seen = self._scanned = float("-inf")
         self._faces = 0
-        self._following = False  # whether the narrow landmarker has the participant
+        self._following = False  # whether the narrow landmarker had the participant, and is asked first
 
     def detect(self, image: Any, t: float) -> FaceScan:
         """Find the participant in a MediaPipe image that was captured at `t` seconds."""
         if abs(t - self._seen) > HOLD_S:
-            self._box, self._following = None, False
-        face = self._follow(image, t) if self._following else None
-        if face is None or not 0 <= t - self._scanned < SCAN_S:
-            face = self._look_around(image, t, face)
+            self._box = None
+        due = not 0 <= t - self._scanned < SCAN_S
+        face = self._pick(self._narrow.detect(image, t)) if self._following else None
+        self._following = face is not None
+        if face is None or due:
+            faces = self._wide.detect(image, t)
+            self._faces = max(len(faces), face is not None)
+            face = face or self._pick(faces)
+            # With one face the narrow one can hardly find another; with several it gets one try per scan.
+            self._following = face is not None and (due or self._faces == 1)
+        if due:
+            self._scanned = t
         if face is not None:
             self._box, self._seen = face.box, t
         return FaceScan(face, self._faces, self._box)
-
-    def _follow(self, image: Any, t: float) -> Face | None:
-        face = self._pick(self._narrow.detect(image, t))
-        self._following = face is not None
-        return face
-
-    def _look_around(self, image: Any, t: float, followed: Face | None) -> Face | None:
-        faces = self._wide.detect(image, t)
-        self._scanned = t
-        self._faces = max(len(faces), followed is not None)
-        if followed is not None:
-            return followed
-        self._following = len(faces) == 1  # only then is it certain whom the narrow one will find
-        return self._pick(faces)
 
     def _pick(self, faces: list[Face]) -> Face | None:
         index = choose_participant([face.box for face in faces], self._box)

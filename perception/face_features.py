@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.crop import Box
-from perception.temporal import Lag, Lids
+from perception.temporal import Blinks, Hysteresis, Lag
 from sentry_proto.layout import BLENDSHAPES
 from sentry_proto.types import Float32
 
@@ -26,6 +26,9 @@ LEFT_EYE = (362, 385, 387, 263, 373, 380)
 """MediaPipe's landmarks for the points p1 to p6 of Soukupova & Cech: corner, two upper, corner, two lower."""
 
 RIGHT_BROW, LEFT_BROW = 105, 334
+CLOSED_ABOVE, CLOSED_UNTIL = 0.5, 0.35
+"""Hysteresis of `eyes_closed` on the eyeBlink blendshape."""
+
 UPPER_LIP, LOWER_LIP, RIGHT_MOUTH, LEFT_MOUTH = 13, 14, 78, 308
 
 
@@ -109,17 +112,19 @@ def still_features(face: Face) -> dict[str, float]:
 
 
 class FaceFeatures:
-    """Still features plus what needs the frames before: lids and head speed."""
+    """Still features plus what needs the frames before: blinks, closed eyes and head speed."""
 
     def __init__(self) -> None:
-        self._lids = Lids()
+        self._blinks = Blinks()
+        self._closed = Hysteresis(CLOSED_ABOVE, CLOSED_UNTIL)
         self._rotations: Lag[NDArray[np.float64]] = Lag()
 
     def update(self, t: float, face: Face) -> dict[str, float]:
         """Features of the participant's face at `t` seconds; `head_speed` is absent until there is a past."""
         features = still_features(face)
-        blinked = self._lids.update(t, both_sides(face.blendshapes, "eyeBlink"))
-        features |= {"blink": float(blinked), "eyes_closed": float(self._lids.closed)}
+        closure = features["blendshape_eyeBlink"]
+        features["blink"] = float(self._blinks.update(t, closure))
+        features["eyes_closed"] = float(self._closed.update(closure))
         past = self._rotations.push(t, face.rotation)
         if past is not None:
             elapsed, rotation = past
@@ -128,5 +133,6 @@ class FaceFeatures:
 
     def clear(self) -> None:
         """The face was lost, or is another one's."""
-        self._lids.clear()
+        self._blinks.clear()
+        self._closed.clear()
         self._rotations.clear()

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from perception.bundles import model_path
 from perception.crop import Box
-from perception.runtime import BaseOptions, StampClock, quiet, vision
+from perception.runtime import BaseOptions, StampClock, create_task, quiet, vision
 from perception.temporal import Lag
 from sentry_proto.types import Float32
 
@@ -117,8 +117,7 @@ class PoseLandmarker:
             base_options=BaseOptions(model_asset_path=str(model_path(MODEL))),
             running_mode=vision.RunningMode.VIDEO,
         )
-        with quiet():
-            self._task = vision.PoseLandmarker.create_from_options(options)
+        self._task = create_task(vision.PoseLandmarker, options)
         self._clock = StampClock()
         self._warned = False
 

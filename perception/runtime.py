@@ -23,7 +23,7 @@ except ImportError as error:  # also when libEGL or libGLESv2 is absent
         f"MediaPipe cannot be loaded ({error}); install the extra 'edge' and the system libraries libegl1 and libgles2."
     ) from error
 
-__all__ = ["BaseOptions", "StampClock", "mediapipe_image", "quiet", "vision"]
+__all__ = ["BaseOptions", "StampClock", "create_task", "mediapipe_image", "quiet", "vision"]
 
 _NATIVE_LOG = re.compile(rb"^([WI]\d{4} |INFO: |WARNING: All log messages before absl)")
 
@@ -53,6 +53,20 @@ def quiet() -> Iterator[None]:
             for line in held:
                 if not _NATIVE_LOG.match(line):
                     os.write(2, line)
+
+
+def create_task(kind: Any, options: Any) -> Any:
+    """Build a MediaPipe task such as `vision.FaceLandmarker` without its chatter.
+
+    Raises:
+        MissingDependency: its bundle cannot be loaded.
+    """
+    try:
+        with quiet():
+            return kind.create_from_options(options)
+    except (RuntimeError, ValueError, OSError) as error:
+        bundle = options.base_options.model_asset_path
+        raise MissingDependency(f"The model {bundle} cannot be loaded; please reinstall Sentry ({error}).") from error
 
 
 class StampClock:

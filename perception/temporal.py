@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -14,12 +14,15 @@ LAG_S = 0.2
 MEMORY_S = 1.0
 """And over at most this long: the lowest frame rate is 2, and older positions belong to another movement."""
 
-CLOSED_ABOVE = 0.50
-OPEN_BELOW = 0.35
-"""Hysteresis on the eyeBlink blendshape: in between, the lids stay what they were."""
+BLINK_RISE, BLINK_FALL = 0.2, 0.15
+"""A blink begins and ends this far above the value that the eyeBlink blendshape has while this person's eyes are open.
+MediaPipe smooths in time, so that short blinks peak at 0.35 to 0.65, and eyes that look down rest at 0.3 to 0.5."""
 
 MAX_BLINK_S = 0.5
-"""A longer closure is closed eyes, not a blink (spontaneous blinks take 0.1 to 0.4 s)."""
+"""A longer rise is closed eyes or a look downwards (spontaneous blinks take 0.1 to 0.4 s)."""
+
+OPEN_FALL_S, OPEN_RISE_S = 0.3, 2.0
+"""Time constants with which the level of open eyes follows downwards and upwards."""
 
 
 class Lag(Generic[T]):
@@ -51,28 +54,60 @@ class Lag(Generic[T]):
         self._seen.clear()
 
 
-@dataclass
-class Lids:
-    """Turns the degree of eye closure into a state (closed or not) and an event (a blink has just ended).
+class Hysteresis:
+    """An indicator that switches on above one threshold and off below a lower one."""
+
+    def __init__(self, on_above: float, off_below: float) -> None:
+        self._on_above, self._off_below = on_above, off_below
+        self.on = False
+
+    def update(self, value: float) -> bool:
+        """Take a value; returns the state after it."""
+        self.on = value >= self._off_below if self.on else value > self._on_above
+        return self.on
+
+    def clear(self) -> None:
+        """Switch off: nothing is known."""
+        self.on = False
+
+
+class Blinks:
+    """Finds blinks: short rises of the eye closure over the level that it has while the eyes are open.
+
+    A blink begins `BLINK_RISE` above that level; it ends when half of its peak is lost and it is less than `BLINK_FALL`
+    above the level. The level follows the closure slowly upwards and quickly downwards; a rise that lasts is no blink
+    but the new level.
 
     A blink is reported in the frame in which the eyes reopen, since only then is it known to have been short; so
-    whatever the frame rate, one blink is one frame with a 1.
+    whatever the frame rate, one blink is one frame.
     """
 
-    closed: bool = False
-    _since: float = field(default=0.0, init=False)
+    def __init__(self) -> None:
+        self._open: float | None = None
+        self._last = 0.0
+        self._since: float | None = None  # when the closure rose
+        self._peak = 0.0  # how far it has risen since
 
     def update(self, t: float, closure: float) -> bool:
         """Take the closure (0 open, 1 closed) at `t` seconds; true when a blink ends with this frame."""
-        if not self.closed:
-            if closure > CLOSED_ABOVE:
-                self.closed, self._since = True, t
+        if self._open is None:
+            self._open, self._last = closure, t
+        elapsed, self._last = max(0.0, t - self._last), t
+        rise = closure - self._open
+        if self._since is None:
+            if rise > BLINK_RISE:
+                self._since, self._peak = t, rise
+            else:
+                self._open += rise * (1 - math.exp(-elapsed / (OPEN_RISE_S if rise > 0 else OPEN_FALL_S)))
             return False
-        if closure >= OPEN_BELOW:
-            return False
-        self.closed = False
-        return t - self._since <= MAX_BLINK_S
+        lasted, self._peak = t - self._since, max(rise, self._peak)
+        if rise < min(self._peak / 2, BLINK_FALL):
+            self._since = None
+            return lasted <= MAX_BLINK_S
+        if lasted > MAX_BLINK_S:
+            self._open, self._since = closure, None
+        return False
 
     def clear(self) -> None:
-        """The face was lost: nobody knows whether the eyes are closed."""
-        self.closed = False
+        """The face was lost."""
+        self._open = self._since = None

@@ -34,6 +34,10 @@ def test_features_name_every_emotion_and_their_entropy() -> None:
     assert certain["emotion_entropy"] == pytest.approx(0, abs=1e-9)
 
 
+def test_the_provider_is_named_and_local(model: ExpressionModel) -> None:
+    assert model.provider in ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "expression.onnx"
     path.write_bytes(b"this is not a graph")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -7,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from perception import face
 from perception.crop import Box
 from perception.face import HOLD_S, FaceTracker, choose_participant, overlap
 from perception.face_features import head_angles
 from perception.runtime import mediapipe_image
+from sentry_proto.errors import MissingDependency
 
 Image = NDArray[np.uint8]
 
@@ -61,8 +65,8 @@ def test_overlap_is_symmetric_and_bounded(found: list[Box]) -> None:
 
 def seen(image: Image, tracker: FaceTracker, t: float) -> tuple[float, float] | None:
     """Centre of the participant's face, or None."""
-    face = tracker.detect(mediapipe_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), t).participant
-    return None if face is None else ((face.box.x0 + face.box.x1) / 2, (face.box.y0 + face.box.y1) / 2)
+    found = tracker.detect(mediapipe_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), t).participant
+    return None if found is None else ((found.box.x0 + found.box.x1) / 2, (found.box.y0 + found.box.y1) / 2)
 
 
 def place(portrait: Image, *spots: tuple[int, int, float]) -> Image:
@@ -110,13 +114,21 @@ def test_duplicate_and_late_frames_do_not_raise(tracker: FaceTracker, portrait: 
     assert all(seen(portrait, tracker, t) for t in (5.0, 5.04, 5.04, 5.0, 4.0, 5.08, -3600.0, 1e9))
 
 
+def test_a_bundle_of_rubbish_is_an_error_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rubbish = tmp_path / "face_landmarker.task"
+    rubbish.write_bytes(bytes(1000))
+    monkeypatch.setattr(face, "model_path", lambda name: rubbish)
+    with pytest.raises(MissingDependency, match="cannot be loaded"):
+        FaceTracker()
+
+
 @pytest.mark.parametrize("degrees", [-12, 12])
 def test_roll_follows_the_picture(tracker: FaceTracker, portrait: Image, degrees: float) -> None:
     def roll(image: Image) -> float:
         tracker.reset()
-        face = tracker.detect(mediapipe_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), 0.0).participant
-        assert face is not None
-        return head_angles(face.rotation)[2]
+        found = tracker.detect(mediapipe_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), 0.0).participant
+        assert found is not None
+        return head_angles(found.rotation)[2]
 
     turn = cv2.getRotationMatrix2D((220, 120), degrees, 1.0)  # positive is counter-clockwise
     turned = cv2.warpAffine(portrait, turn, (512, 512), borderMode=cv2.BORDER_REPLICATE)
@@ -126,8 +138,8 @@ def test_roll_follows_the_picture(tracker: FaceTracker, portrait: Image, degrees
 def test_yaw_changes_sign_in_the_mirror(tracker: FaceTracker, portrait: Image) -> None:
     def yaw(image: Image) -> float:
         tracker.reset()
-        face = tracker.detect(mediapipe_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), 0.0).participant
-        assert face is not None
-        return head_angles(face.rotation)[0]
+        found = tracker.detect(mediapipe_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), 0.0).participant
+        assert found is not None
+        return head_angles(found.rotation)[0]
 
     assert yaw(np.ascontiguousarray(portrait[:, ::-1])) == pytest.approx(-yaw(portrait), abs=4)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -116,6 +116,7 @@ def test_size_does_not_matter_but_for_face_size() -> None:
 
 
 @given(st.floats(4, 60))
+@settings(max_examples=40)
 def test_head_speed_does_not_depend_on_the_frame_rate(rate: float) -> None:
     features = FaceFeatures()
     for i in range(int(2 * rate)):

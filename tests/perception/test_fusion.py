@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.fusion import LATENESS_S, MAX_GAP_S, Second, SecondFuser, pieces
@@ -49,6 +49,7 @@ def frames_at(rate: float, seconds: float = 6.0) -> list[float]:
 
 
 @given(st.floats(2, 60), st.integers(0, 2**32))
+@settings(max_examples=40)
 def test_arrival_in_any_order_within_the_lateness_gives_the_same_seconds(rate: float, seed: int) -> None:
     rng = random.Random(seed)
     times = frames_at(rate)
@@ -58,6 +59,7 @@ def test_arrival_in_any_order_within_the_lateness_gives_the_same_seconds(rate: f
 
 
 @given(st.floats(10, 60))
+@settings(max_examples=40)
 def test_halved_frame_rate_gives_nearly_the_same_means_and_coverage(rate: float) -> None:
     full, half = fuse(frames_at(rate)), fuse(frames_at(rate)[::2])
     for a, b in zip(full, half, strict=True):
@@ -68,12 +70,14 @@ def test_halved_frame_rate_gives_nearly_the_same_means_and_coverage(rate: float)
 
 
 @given(st.floats(2.0, 60))
+@settings(max_examples=40)
 def test_every_supported_frame_rate_covers_the_second(rate: float) -> None:
     for second in fuse(frames_at(rate))[1:-1]:
         assert coverage(second, "quality") >= 0.99
 
 
 @given(st.integers(0, 2**32))
+@settings(max_examples=40)
 def test_dropped_frames_and_jitter_change_little(seed: int) -> None:
     rng = random.Random(seed)
     times = frames_at(30)
@@ -84,6 +88,7 @@ def test_dropped_frames_and_jitter_change_little(seed: int) -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 40), st.floats(width=32), st.sampled_from(CameraState)), max_size=30))
+@settings(max_examples=40)
 def test_whatever_comes_in_every_value_is_finite_and_in_range(
     frames: list[tuple[float, float, CameraState]],
 ) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.crop import Box
@@ -112,6 +112,7 @@ def test_every_pose_and_hand_feature_of_the_layout_is_filled() -> None:
 
 
 @given(st.floats(4, 60))
+@settings(max_examples=40)
 def test_movement_energy_does_not_depend_on_the_frame_rate(rate: float) -> None:
     features = PoseFeatures()
     for i in range(int(2 * rate)):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from perception.quality import FROZEN_S, Quality, QualityMonitor, measure
+from perception.quality import FROZEN_S, Quality, QualityMonitor, measure, thumbnail
 from sentry_proto.types import CameraState
 
 Image = NDArray[np.uint8]
@@ -54,18 +54,18 @@ def test_dark(mean: int, dark: bool) -> None:
 
 
 def test_measures_are_what_they_say() -> None:
-    brightness, contrast, _ = measure(np.full((90, 160, 3), 51, np.uint8))
+    brightness, contrast, _ = measure(thumbnail(np.full((90, 160, 3), 51, np.uint8)))
     assert brightness == pytest.approx(0.2)
     assert contrast == 0
     halves = np.zeros((90, 160, 3), np.uint8)
     halves[:, 80:] = 255
-    assert measure(halves)[:2] == pytest.approx((0.5, 0.5), abs=0.01)
+    assert measure(thumbnail(halves))[:2] == pytest.approx((0.5, 0.5), abs=0.01)
 
 
 def test_blur_lowers_sharpness(portrait: Image) -> None:
-    sharpness = [measure(cv2.GaussianBlur(portrait, (0, 0), sigma))[2] for sigma in (0.5, 2, 4, 8)]
+    sharpness = [measure(thumbnail(cv2.GaussianBlur(portrait, (0, 0), sigma)))[2] for sigma in (0.5, 2, 4, 8)]
     assert sharpness == sorted(sharpness, reverse=True)
-    assert measure(np.zeros((100, 100, 3), np.uint8))[2] == pytest.approx(np.log(1e-4))
+    assert measure(thumbnail(np.zeros((100, 100, 3), np.uint8)))[2] == pytest.approx(np.log(1e-4))
 
 
 @pytest.mark.parametrize(

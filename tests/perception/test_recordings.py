@@ -10,6 +10,9 @@ import pytest
 
 from perception.chain import Perception
 from perception.extract import Summary, extract
+from perception.pipeline import FeaturePipeline
+from perception.video import VideoFile
+from sentry_proto.layout import SECOND_FEATURES
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
 
@@ -39,7 +42,7 @@ def test_one_person(perception: Perception, shared_dir: Path, name: str, seconds
     assert summary.seconds == seconds
     assert summary.coverage["face"] >= face_at_least
     assert summary.coverage["pose"] >= 0.7
-    assert summary.camera_states["ok"] == 1
+    assert summary.camera_states["ok"] >= 0.9
 
 
 @pytest.mark.parametrize("name", ["pyfeat_no_face.mp4", "intel_asl_book.mkv", "intel_asl_learn.mkv"])
@@ -64,6 +67,20 @@ def test_a_face_that_goes(perception: Perception, shared_dir: Path) -> None:
 def test_two_people_are_said(perception: Perception, shared_dir: Path) -> None:
     summary = run(perception, shared_dir, "intel_head-pose-female-and-male.mp4")
     assert summary.camera_states == {"several faces": 1.0}
+
+
+def test_half_the_frame_rate_tells_nearly_the_same(shared_dir: Path) -> None:
+    frames = list(VideoFile(shared_dir / "videos" / "pyfeat_single_face.mp4"))
+    means = []
+    for every in (1, 2):
+        with Perception() as fresh:
+            pipeline = FeaturePipeline(fresh, "p", "s")
+            seconds = [s for image, t in frames[::every] for s in pipeline.feed(image, t).seconds]
+        means.append(np.mean([second.values for second in seconds], axis=0))
+    for i, feature in enumerate(SECOND_FEATURES):
+        if feature.aggregate == "mean" and feature.source != "eyes_closed":  # blinks fall between the frames
+            width = feature.high - feature.low
+            assert means[0][i] == pytest.approx(means[1][i], abs=0.05 * width), feature.name
 
 
 def test_the_same_recording_gives_the_same_rows(perception: Perception, shared_dir: Path, tmp_path: Path) -> None:

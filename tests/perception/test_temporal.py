@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.temporal import LAG_S, MEMORY_S, Lag, Lids
+from perception.temporal import LAG_S, MEMORY_S, Blinks, Hysteresis, Lag
 
 
 def speeds(rate: float, velocity: float, seconds: float = 3.0) -> list[float]:
@@ -51,8 +51,8 @@ def test_lag_ignores_a_late_frame() -> None:
 
 
 def blinks(closures: list[float], rate: float = 30.0) -> int:
-    lids = Lids()
-    return sum(lids.update(i / rate, closure) for i, closure in enumerate(closures))
+    detector = Blinks()
+    return sum(detector.update(i / rate, closure) for i, closure in enumerate(closures))
 
 
 @pytest.mark.parametrize(
@@ -61,27 +61,45 @@ def blinks(closures: list[float], rate: float = 30.0) -> int:
         ([0.1] * 10, 0),
         ([0.1, 0.9, 0.9, 0.1], 1),
         ([0.1, 0.9, 0.1, 0.9, 0.1], 2),
-        ([0.1, 0.45, 0.1], 0),  # never closed
-        ([0.1, 0.9, 0.45, 0.9, 0.45, 0.1], 1),  # trembles inside the hysteresis
+        ([0.1, 0.25, 0.1], 0),  # hardly moved
+        ([0.1, 0.9, 0.6, 0.9, 0.6, 0.1], 1),  # trembles, but does not reopen
         ([0.1, 0.9], 0),  # not over yet
         ([0.1] + [0.9] * 30 + [0.1], 0),  # one second: closed, not a blink
+        ([0.45] * 10 + [0.7, 0.7] + [0.45] * 10, 1),  # lids that hang low
+        ([0.1] * 10 + [0.45] * 60 + [0.8, 0.8] + [0.45] * 10, 1),  # a blink while looking down
+        ([0.04, 0.1, 0.15, 0.18, 0.45, 0.58, 0.52, 0.43, 0.31, 0.23, 0.2, 0.18], 1),  # a real one
+        ([0.9] * 30 + [0.1] * 30 + [0.5, 0.1], 1),  # the first frame shows closed eyes
     ],
 )
 def test_blinks(closures: list[float], expected: int) -> None:
     assert blinks(closures) == expected
 
 
-@given(st.lists(st.floats(0.36, 0.49), min_size=1, max_size=50), st.booleans())
-def test_lids_keep_their_state_between_the_thresholds(closures: list[float], closed: bool) -> None:
-    lids = Lids()
-    lids.update(0.0, 0.9 if closed else 0.1)
-    for i, closure in enumerate(closures):
-        assert not lids.update(0.1 * (i + 1), closure)
-    assert lids.closed is closed
+@given(st.floats(10, 60))
+def test_blinks_are_counted_alike_at_any_frame_rate_that_shows_them(rate: float) -> None:
+    def closure(t: float) -> float:  # 0.3 s down and up, every 2 s
+        phase = t % 2
+        return 0.1 + 0.6 * max(0.0, 1 - abs(phase - 1) / 0.15)
+
+    assert blinks([closure(i / rate) for i in range(int(10 * rate))], rate) == 5
+
+
+def test_slowly_sinking_lids_are_no_blink() -> None:
+    assert blinks([0.1 + 0.3 * i / 300 for i in range(300)] + [0.1] * 30) == 0
 
 
 def test_a_lost_face_is_not_a_blink() -> None:
-    lids = Lids()
-    lids.update(0.0, 0.9)
-    lids.clear()
-    assert not lids.update(0.1, 0.1)
+    detector = Blinks()
+    detector.update(0.0, 0.1)
+    detector.update(0.1, 0.9)
+    detector.clear()
+    assert not detector.update(0.2, 0.1)
+
+
+@given(st.lists(st.floats(0.36, 0.49), min_size=1, max_size=50), st.booleans())
+def test_hysteresis_keeps_its_state_between_the_thresholds(values: list[float], on: bool) -> None:
+    indicator = Hysteresis(0.5, 0.35)
+    indicator.update(0.9 if on else 0.1)
+    assert [indicator.update(value) for value in values] == [on] * len(values)
+    assert indicator.update(0.51)
+    assert not indicator.update(0.34)
