@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sentry_proto.tasks import FALSE_ALARM, STRESS, TRUE_ALARM, Task
 from tests.training.synthetic import Study, make_study
 from training.evaluation.gate import figures
-from training.trainers.state_heads import TaskHead, fit_head
+from training.pooling import IS_COVERAGE, N_POOLED
+from training.trainers.state_heads import TaskHead, _rebase, fit_head
 
 BINARY = Task("presence", "binary", ("no", "yes"))
 TEST = make_study(people=12, windows=15, effect=1.5, seed=900, prefix="t")
@@ -135,6 +136,18 @@ def test_warm_start_improves_with_more_people() -> None:
     assert score(later)["brier"] < score(incumbent)["brier"]
 
 
+def test_an_incumbent_keeps_its_meaning_under_another_standardisation() -> None:
+    incumbent = fit(make_study(people=6, windows=20, effect=1.5))
+    centre, scale = incumbent.centre + 0.2 * incumbent.scale, incumbent.scale * np.float32(1.5)
+    rebased = _rebase(incumbent, STRESS, 8, centre, scale)
+    assert rebased is not None
+    moved = TaskHead(STRESS, centre, scale, *rebased, incumbent.temperature)
+    usual = np.random.default_rng(0).uniform(-2, 2, (20, N_POOLED)) * incumbent.scale + incumbent.centre
+    usual[:, IS_COVERAGE] = np.clip(usual[:, IS_COVERAGE], 0.1, 1)
+    np.testing.assert_allclose(moved.predict(usual).mean, incumbent.predict(usual).mean, atol=1e-4)
+    assert np.ptp(incumbent.predict(usual).mean) > 0.2
+
+
 def test_an_incumbent_of_another_shape_is_no_start() -> None:
     study = make_study(people=5, windows=10)
     small = fit(study, members=3)
@@ -161,7 +174,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "too few weights": ({"weights": np.ones(39)}, "do not fit"),
     "negative weight": ({"weights": -np.ones(40)}, "weights"),
     "only weights of 0": ({"weights": np.zeros(40)}, "weights"),
-    "not finite": ({"pooled": np.full((40, 461), np.nan)}, "finite"),
+    "not finite": ({"pooled": np.full((40, N_POOLED), np.nan)}, "finite"),
 }
 
 
