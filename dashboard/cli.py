@@ -53,3 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ[KEY_VARIABLE] = str(chosen.key.resolve())
     print(f"The dashboard is at http://{chosen.address}:{chosen.port}", flush=True)
     become([sys.executable, "-m", "streamlit", *server_arguments(chosen.address, chosen.port)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

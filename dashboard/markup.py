@@ -64,6 +64,11 @@ def facts(entries: Iterable[tuple[str, object]]) -> Html:
     return tag("dl", joined(cells), "s-facts")
 
 
+def heading(title: str, aside: object) -> None:
+    """Draw the head of a part of a page that holds more than markup."""
+    st.html(tag("header", joined([tag("h2", title), tag("span", aside, "s-muted")]), "s-head"))
+
+
 def panel(title: str, content: object, aside: object = "") -> None:
     """Draw a titled part of a page."""
     head = tag("header", joined([tag("h2", title), tag("span", aside, "s-muted")]))

@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard.connection import ask, live
 from dashboard.curves import chart
 from dashboard.labelling import Click, Desk
-from dashboard.markup import Html, empty, joined, muted, note, panel, pill, tag
+from dashboard.markup import Html, empty, heading, joined, muted, note, panel, pill, tag
 from dashboard.overview import browser_zone
 from dashboard.wording import ABSTAINING, clock, percent, plural, version
 from sentry_proto.limits import MAX_TEXT
@@ -100,10 +100,10 @@ def _nothing(desk: Desk, task: Task) -> None:
 def _question(desk: Desk, task: Task, rater: str, chosen: Mapping[str, Any], waiting: int) -> None:
     window_id = chosen["window_id"]
     tone, word, why = REASONS.get(chosen["reason"], ("quiet", chosen["reason"], ""))
-    title = tag("div", joined([pill(tone, word), muted(f" {why}")]), "s-why")
     asking = f"Was {task.name} there?" if _is_verdict(task, chosen) else f"Which {task.name} do you see?"
-    panel(asking, title, f"{plural(waiting, 'window')} to review")
-    with st.container(key="answers", gap="small"):
+    with st.container(border=True, key="answers", gap="small"):
+        heading(asking, f"{plural(waiting, 'window')} to review")
+        st.html(tag("div", joined([pill(tone, word), muted(f" {why}")]), "s-why"))
         if not rater:
             st.caption("Enter a rater's pseudonym above; every label keeps who gave it.")
         if _is_verdict(task, chosen):
@@ -159,7 +159,7 @@ def _window(window: Mapping[str, Any]) -> None:
     when = f"{clock(window['start'], zone)} to {clock(window['end'], zone)}, {length:.0f} s"
     with st.container(border=True, key="window"):
         who = f"{window['participant']}, session {window['session']}, at {window['agent']}"
-        st.html(tag("header", joined([tag("h2", who), tag("span", when, "s-muted")]), "s-head"))
+        heading(who, when)
         st.altair_chart(chart(window["features"], window["camera_states"]), width="stretch", theme=None)
 
 

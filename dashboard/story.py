@@ -41,7 +41,13 @@ def _chapter(decision: Mapping[str, Any]) -> Chapter:
         "refused": f"Candidate refused: {task}",
         "waiting": f"Waiting: {task}",
     }.get(verdict, f"{str(verdict).capitalize()}: {task}")
-    learned = f"{plural(decision['labels'], 'label')}, {decision['people']} people" if decision["labels"] else ""
+    learned = _basis(decision["labels"], decision["people"])
     reason = str(decision["reason"])
     detail = f"{reason[:1].upper()}{reason[1:]}".rstrip(".") + "."
     return Chapter(_TONES.get(verdict, "quiet"), headline, f"{detail} {learned}".strip(), decision["time"])
+
+
+def _basis(labels: int, people: int) -> str:
+    if not labels:
+        return ""
+    return f"{plural(labels, 'label')} from {'1 person' if people == 1 else f'{people} people'}."

@@ -11,7 +11,7 @@ PARTICIPANT = "me"
 TEXT = """
 Before the camera is switched on
 --------------------------------
-What is captured   Pictures of your face and upper body from camera {source}, in this computer's memory only.
+What is captured   Pictures of your face and upper body from {source}, in this computer's memory only.
 What is kept       Numbers, never pictures: once a second about {features} values such as head angle, smile, brow,
                    blinks and posture, and what the model estimates from them. No pixel reaches the disk or a network.
 Where              In {folder}, on this computer. {fate}
@@ -32,7 +32,7 @@ def ask_consent(fields: dict[str, object], ask: Callable[[str], str] = input) ->
     print(TEXT.format(participant=PARTICIPANT, **fields))
     try:
         answer = ask("Do you consent? Type yes to begin: ")
-    except EOFError:
+    except (EOFError, KeyboardInterrupt):
         answer = ""
     if answer.strip().lower() not in ("y", "yes"):
         raise ConsentMissing("no consent was given, so nothing was captured and nothing was stored")

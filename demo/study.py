@@ -58,8 +58,8 @@ class Study:
         if self.control_key.exists():
             return
         home = ["--dir", str(self.trainer_dir)]
-        _run("trainer_service.keys_cli", "init", *home, "--host", "127.0.0.1", "--port", str(self.trainer_port))
-        _run("trainer_service.keys_cli", "enroll", AGENT, *home, "--out", str(self.agent_key))
+        run_module("trainer_service.keys_cli", "init", *home, "--host", "127.0.0.1", "--port", str(self.trainer_port))
+        run_module("trainer_service.keys_cli", "enroll", AGENT, *home, "--out", str(self.agent_key))
 
     def trainer(self, options: Sequence[str] = ()) -> list[str]:
         """The trainer's command."""
@@ -80,7 +80,12 @@ def module(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", name, *arguments]
 
 
-def _run(name: str, *arguments: str) -> None:
+def run_module(name: str, *arguments: str) -> None:
+    """Run a module to its end.
+
+    Raises:
+        EnvironmentFault: with what it complained of.
+    """
     done = subprocess.run(module(name, *arguments), capture_output=True, text=True, check=False)
     if done.returncode:
         raise EnvironmentFault(done.stderr.strip() or f"{name} ended with code {done.returncode}")
