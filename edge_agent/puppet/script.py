@@ -215,7 +215,7 @@ def _phases(seed: int, channel: int) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 def _closure(person: Person, t: float, stress: float) -> float:
     """How far the lids are closed, 0..1: at most one blink begins in each half second, by chance of the rate."""
-    rate = person.blinks * (1 + 1.6 * stress) / 60
+    rate = person.blinks * (1 + 2.2 * stress) / 60
     for slot in (int(2 * t), int(2 * t) - 1):
         chance, offset = _chances(person.seed, slot)
         phase = (t - slot / 2 - offset) / FULL_CLOSURE_S
@@ -234,24 +234,24 @@ def motion(person: Person, t: float) -> Motion:
     """How a person stands at `t` seconds of their own time."""
     stress, focus = intensities(person, t)
     away = 1 - focus
-    move = person.restless * (0.5 + 0.9 * stress)
+    move = person.restless * (0.5 + 1.2 * stress)
 
     def wave(channel: int, period_s: float) -> float:
         return _wave(person.seed, channel, t, period_s)
 
     return Motion(
-        mouth_corners=person.mouth + 0.02 + 0.055 * stress + 0.018 * wave(0, 11),
-        mouth_press=max(0.0, 0.03 * stress + 0.015 * wave(1, 9)),
+        mouth_corners=person.mouth + 0.02 + 0.08 * stress + 0.018 * wave(0, 11),
+        mouth_press=max(0.0, 0.04 * stress + 0.015 * wave(1, 9)),
         jaw=max(0.0, 0.03 + 0.04 * wave(2, 5) - 0.02 * stress),
         brows=person.brow + 0.02 * wave(3, 8),
-        frown=max(0.0, 0.05 * stress + 0.02 * wave(4, 10)),
+        frown=max(0.0, 0.07 * stress + 0.02 * wave(4, 10)),
         lids=_closure(person, t, stress),
         gaze_x=(0.02 + 0.05 * away) * wave(5, 4),
         gaze_y=(0.01 + 0.02 * away) * wave(6, 5),
         yaw=0.5 * person.yaw + (0.15 + 0.55 * away) * wave(7, 7) + 0.15 * move * wave(8, 2.5),
         pitch=0.5 * person.pitch + (0.1 + 0.25 * away) * wave(9, 9) + 0.12 * move * wave(10, 2.8),
         roll_deg=1.6 * move * wave(11, 4) + 2.0 * wave(12, 25),
-        head_y=person.slouch + 0.06 * stress + 0.04 * wave(13, 20),
+        head_y=person.slouch + 0.09 * stress + 0.04 * wave(13, 20),
         shift_x=0.10 * move * wave(14, 3.5) + 0.15 * wave(15, 40),
         shift_y=0.05 * move * wave(16, 3.0),
         zoom=1 + 0.012 * move * wave(17, 4) + 0.02 * stress + 0.02 * wave(18, 30),
