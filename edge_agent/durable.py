@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import tempfile
@@ -66,9 +65,11 @@ def lock_folder(folder: Path) -> IO[str]:
     """
     try:
         file = (folder / "lock").open("a")
+    except OSError as error:
+        raise StorageError(f"cannot use the data folder {folder}: {error.strerror}") from error
+    try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            raise StorageError(f"another agent is running on the data folder {folder}") from error
-        raise StorageError(f"cannot use the data folder {folder}: {error.strerror}") from error
+        file.close()
+        raise StorageError(f"another agent is running on the data folder {folder}") from error
     return file

@@ -23,7 +23,8 @@ POLL_MS = 50
 """A new record waits for at most this long."""
 
 DRAIN_S = 10.0
-"""At the end of a run, records have this long to leave."""
+ABSENT_S = 3.0
+"""At the end of a run, records have `DRAIN_S` to leave, and only `ABSENT_S` if no trainer takes them."""
 
 
 class Uplink:
@@ -49,7 +50,7 @@ class Uplink:
         self._heartbeat, self._on_model = heartbeat, on_model
         self._session = AgentSession(hello, time.monotonic())
         self._closing = threading.Event()
-        self._deadline = 0.0
+        self._closed, self._drain_s = 0.0, DRAIN_S
         self._trouble = ""
         self.words = "connecting"
         self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
@@ -62,7 +63,8 @@ class Uplink:
 
     def close(self, drain_s: float = DRAIN_S) -> None:
         """Give what is spooled `drain_s` seconds to leave, then disconnect."""
-        self._deadline = time.monotonic() + drain_s
+        self._closed = time.monotonic()
+        self._drain_s = drain_s
         self._closing.set()
         self._thread.join()
 
@@ -84,7 +86,8 @@ class Uplink:
     def _finished(self) -> bool:
         if not self._closing.is_set():
             return False
-        return self._outbox.totals().spooled == 0 or time.monotonic() > self._deadline
+        patience = self._drain_s if self.open else min(self._drain_s, ABSENT_S)
+        return self._outbox.totals().spooled == 0 or time.monotonic() - self._closed > patience
 
     def _step(self, watch: ConnectionWatch) -> None:
         if self._socket.poll(POLL_MS):

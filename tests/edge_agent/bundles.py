@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ def head(task: Task = STRESS, seed: int = 0, bias: float = 0.0) -> TaskHead:
     )
 
 
+@lru_cache(maxsize=64)
 def bundle(version: int = 1, task: Task = STRESS, bias: float = 0.0, created: float = CREATED) -> bytes:
     """A bundle with one live task."""
     return export_bundle({task.name: head(task, version, bias)}, version, version - 1, created, {}, {})

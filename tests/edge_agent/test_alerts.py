@@ -12,27 +12,32 @@ from sentry_proto.types import Alert, Prediction
 
 RULE = AlertRule(("stressed",), threshold=0.6, release=0.4, duration_s=10, cooldown_s=60)
 SEEN = Sighting("P01", "s1", 1, "0" * 31 + "1", "consent-1")
-NONE: list[float | None] = [None]
+
+
+def of(*parts: tuple[float | None, int]) -> list[float | None]:
+    """Each probability, repeated."""
+    return [probability for probability, times in parts for _ in range(times)]
+
 
 # name -> (probability of every window, hop 5 s, from t = 0; what happened: time and change)
 STORIES: dict[str, tuple[list[float | None], list[tuple[float, Change]]]] = {
     "calm stays silent": ([0.1] * 20, []),
-    "raised after the duration": ([0.7] * 4, [(10, Change.RAISED)]),
+    "raised after the duration": (of((0.7, 4)), [(10, Change.RAISED)]),
     "too short": ([0.7, 0.7, 0.1, 0.7, 0.7, 0.1], []),
     "threshold itself counts": ([0.6] * 3, [(10, Change.RAISED)]),
     "just below does not": ([0.59] * 9, []),
-    "between release and threshold it stays on": ([0.7] * 3 + [0.5] * 20, [(10, Change.RAISED)]),
-    "release itself keeps it on": ([0.7] * 3 + [0.4] * 20, [(10, Change.RAISED)]),
-    "below release it ends": ([0.7] * 3 + [0.39], [(10, Change.RAISED), (15, Change.ENDED)]),
-    "cooldown": ([0.7] * 3 + [0.1] + [0.7] * 13, [(10, Change.RAISED), (15, Change.ENDED)]),
+    "between release and threshold it stays on": (of((0.7, 3), (0.5, 20)), [(10, Change.RAISED)]),
+    "release itself keeps it on": (of((0.7, 3), (0.4, 20)), [(10, Change.RAISED)]),
+    "below release it ends": (of((0.7, 3), (0.39, 1)), [(10, Change.RAISED), (15, Change.ENDED)]),
+    "cooldown": (of((0.7, 3), (0.1, 1), (0.7, 13)), [(10, Change.RAISED), (15, Change.ENDED)]),
     "again after it": (
-        [0.7] * 3 + [0.1] + [0.7] * 14,
+        of((0.7, 3), (0.1, 1), (0.7, 14)),
         [(10, Change.RAISED), (15, Change.ENDED), (85, Change.RAISED)],
     ),
-    "no data never raises": (NONE * 20, []),
+    "no data never raises": (of((None, 20)), []),
     "no data interrupts the evidence": ([0.7, 0.7, None, 0.7, 0.7], []),
-    "a short gap does not end it": ([0.7] * 3 + NONE * 2 + [0.7], [(10, Change.RAISED)]),
-    "a long gap does": ([0.7] * 3 + NONE * 4, [(10, Change.RAISED), (25, Change.LOST)]),
+    "a short gap does not end it": (of((0.7, 3), (None, 2), (0.7, 1)), [(10, Change.RAISED)]),
+    "a long gap does": (of((0.7, 3), (None, 4)), [(10, Change.RAISED), (25, Change.LOST)]),
 }
 
 

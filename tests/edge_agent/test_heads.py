@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from edge_agent.heads import Heads, provider
+from sentry_proto.bundle import Golden
 from sentry_proto.errors import LayoutMismatch, MalformedMessage, SentryError, UnknownTask
-from sentry_proto.tasks import DEFAULT_TASKS, STRESS, Task
+from sentry_proto.tasks import DEFAULT_TASKS, FOCUS, STRESS, Task
 from tests.edge_agent.bundles import bundle, head, other_golden, tampered, with_text
 from tests.sentry_proto.records import window
 from training.pooling import pool
@@ -35,7 +36,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], tuple[Task, ...], type[SentryError
     "other classes": (lambda: GOOD, (OTHER_CLASSES,), UnknownTask, "configured are calm, stressed, very stressed"),
     "wrong golden output": (lambda: tampered(GOOD, other_golden), DEFAULT_TASKS, MalformedMessage, "golden"),
     "a task that is not in the graph": (
-        lambda: tampered(bundle(task=DEFAULT_TASKS[1]), lambda m: dataclasses.replace(m, tasks=(STRESS,), golden=golden())),
+        lambda: tampered(bundle(task=FOCUS), lambda m: dataclasses.replace(m, tasks=(STRESS,), golden=golden())),
         DEFAULT_TASKS,
         MalformedMessage,
         "other inputs or outputs",
@@ -43,7 +44,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], tuple[Task, ...], type[SentryError
 }  # fmt: skip
 
 
-def golden() -> object:
+def golden() -> Golden:
     return Heads(GOOD, DEFAULT_TASKS).metadata.golden
 
 

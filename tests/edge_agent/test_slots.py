@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import durable, slots
+from edge_agent import slots
 from edge_agent.heads import Heads
 from edge_agent.slots import Slots
-from sentry_proto.errors import MalformedMessage, SentryError
+from sentry_proto.errors import MalformedMessage, SentryError, StorageError
 from sentry_proto.tasks import DEFAULT_TASKS
 from tests.edge_agent.bundles import bundle, other_golden, tampered
 
@@ -131,7 +131,7 @@ def test_a_kill_at_any_step_of_an_accept_leaves_the_old_or_the_new(
 
         return counted
 
-    monkeypatch.setattr(durable.os, "fsync", step(os.fsync))
+    monkeypatch.setattr("edge_agent.durable.os.fsync", step(os.fsync))
     monkeypatch.setattr(Path, "replace", step(Path.replace))
     found = Slots(tmp_path, LOAD)
     try:
@@ -147,7 +147,7 @@ def test_a_full_disk_keeps_the_incumbent(tmp_path: Path, monkeypatch: pytest.Mon
     found = accepted(tmp_path, ONE)
 
     def full(path: Path, data: bytes) -> None:
-        raise slots.StorageError("No space left on device")
+        raise StorageError("No space left on device")
 
     monkeypatch.setattr(slots, "write_durable", full)
     with pytest.raises(SentryError, match="No space"):

@@ -1,0 +1,114 @@
+"""From window to records: the coverage rule, alerts, selection and counts together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from edge_agent.heads import Heads
+from edge_agent.observer import Observer
+from edge_agent.outbox import Scored
+from edge_agent.stats import FACE
+from sentry_proto.tasks import DEFAULT_TASKS, FOCUS
+from sentry_proto.types import Alert, FeatureWindow, Stratum, Window
+from tests.edge_agent.bundles import bundle
+from tests.sentry_proto.records import window
+from training.active_learning.selection import Selector
+
+ALARMING = Heads(bundle(bias=20.0), DEFAULT_TASKS)
+CALMING = Heads(bundle(bias=-20.0, version=2), DEFAULT_TASKS)
+
+
+def observer(audit: float = 0.0, budget: float = 0.0) -> Observer:
+    return Observer(Selector(np.random.default_rng(0), audit, budget))
+
+
+def features(t: float = 0.0, face: float = 1.0) -> FeatureWindow:
+    """A window that ends at `t`, with the face in this share of its seconds."""
+    found = window().features
+    coverage = found.coverage.copy()
+    coverage[round(face * len(coverage)) :, FACE] = 0.2
+    return dataclasses.replace(found, start=t - 30, end=t, coverage=coverage)
+
+
+def test_without_heads_windows_are_sent_for_labels_and_nothing_is_counted() -> None:
+    outcome = observer(audit=1.0).window(features(), None, "c")
+    (record,) = outcome.records
+    assert isinstance(record, Window)
+    assert (record.stratum, record.model_version, record.predictions) == (Stratum.AUDIT, 0, ())
+    assert outcome.scored == []
+
+
+@pytest.mark.parametrize(("face", "data"), [(1.0, True), (0.5, True), (0.47, False), (0.0, False)])
+def test_a_window_with_too_little_face_is_no_data(face: float, data: bool) -> None:
+    judge = observer(audit=1.0)
+    outcome = judge.window(features(face=face), ALARMING, "c")
+    assert outcome.data is data
+    assert bool(outcome.records) is bool(outcome.scored) is data
+    assert judge.no_data == (not data)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_number_that_is_none_is_no_data(value: float) -> None:
+    found = features()
+    values = found.values.copy()
+    values[3, 7] = value
+    outcome = observer(audit=1.0).window(dataclasses.replace(found, values=values), ALARMING, "c")
+    assert not outcome.data
+    assert outcome.records == []
+
+
+def test_an_alert_sends_its_window_and_its_record() -> None:
+    judge = observer()
+    found = [judge.window(features(t), ALARMING, "c") for t in (0, 5, 10, 15)]
+    assert [len(outcome.records) for outcome in found] == [0, 0, 2, 1]
+    sent, alert = found[2].records
+    assert isinstance(sent, Window)
+    assert isinstance(alert, Alert)
+    assert sent.stratum is Stratum.ALERT
+    assert sent.inclusion_probability == 1
+    assert sent.predictions[0].alerting
+    assert alert.window_id == sent.window_id
+    assert alert.consent_id == sent.consent_id == "c"
+    assert [outcome.scored for outcome in found] == [
+        [Scored(1, "P01", "stress", on)] for on in (False, False, True, True)
+    ]
+    assert judge.alerts == 1
+
+
+def test_no_data_raises_nothing_and_ends_an_alert_in_the_end() -> None:
+    judge = observer()
+    for t in (0, 5, 10):
+        judge.window(features(t), ALARMING, "c")
+    ends = [record for t in range(15, 60, 5) for record in judge.window(features(t, face=0), ALARMING, "c").records]
+    assert [(record.end) for record in ends if isinstance(record, Alert)] == [25]
+    assert len(ends) == 1
+
+
+def test_another_version_is_used_from_the_next_window_on() -> None:
+    judge = observer(audit=1.0)
+    first = judge.window(features(0), ALARMING, "c").records[0]
+    second = judge.window(features(5), CALMING, "c").records[0]
+    assert isinstance(first, Window)
+    assert isinstance(second, Window)
+    assert [record.model_version for record in (first, second)] == [1, 2]
+    assert first.predictions[0].probabilities[2] > 0.9
+    assert second.predictions[0].probabilities[2] < 0.1
+
+
+def test_an_alert_of_a_task_that_the_next_version_lacks_ends() -> None:
+    judge = observer()
+    for t in (0, 5, 10):
+        judge.window(features(t), ALARMING, "c")
+    records = judge.window(features(15), Heads(bundle(3, FOCUS), DEFAULT_TASKS), "c").records
+    assert [record.task for record in records if isinstance(record, Alert) and record.end == 15] == ["stress"]
+
+
+def test_a_session_that_ends_ends_its_alerts() -> None:
+    judge = observer()
+    for t in (0, 5, 10):
+        judge.window(features(t), ALARMING, "c")
+    assert [alert.end for alert in judge.end_session()] == [10]
+    assert judge.end_session() == []

@@ -1,0 +1,250 @@
+"""Live sources over devices that fail in every way that cameras do, and recordings on their clock."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_agent.capture import LiveCapture
+from edge_agent.sources import Frame, SourceOptions, is_live, open_source
+from edge_agent.sources.base import Image, Pacer, Thinner
+from edge_agent.sources.camera import LiveSource, ReopenBudget, without_credentials
+from sentry_proto.errors import CameraError, MediaError
+from tests.edge_agent.trainer import eventually
+
+PICTURE = np.zeros((48, 64, 3), np.uint8)
+
+
+class Device:
+    """A camera whose reads a test scripts; `frames` reads succeed, then `then` happens."""
+
+    def __init__(self, frames: int, then: Callable[[], bool] = lambda: False) -> None:
+        self.left, self.then, self.released = frames, then, False
+
+    def read(self) -> tuple[bool, Image | None]:
+        time.sleep(0.002)
+        if self.left == 0:
+            return self.then(), None
+        self.left -= 1
+        return True, PICTURE
+
+    def release(self) -> None:
+        self.released = True
+
+
+class Port:
+    """Where devices are plugged in, one after the other; None is an empty port."""
+
+    def __init__(self, *devices: Device | None) -> None:
+        self._devices = iter(devices)
+        self.opened: list[float] = []
+
+    def open(self) -> Device:
+        self.opened.append(time.monotonic())
+        device = next(self._devices, None)
+        if device is None:
+            raise CameraError("nothing is plugged in")
+        return device
+
+
+@pytest.fixture
+def stop() -> Iterator[threading.Event]:
+    stop = threading.Event()
+    yield stop
+    stop.set()
+
+
+def live(port: Port, stop: threading.Event, present: Callable[[], bool] = lambda: True) -> LiveSource:
+    return LiveSource("camera 0", port.open, "P01", stop, present=present)
+
+
+def test_a_camera_that_is_not_there_is_an_error_at_once(stop: threading.Event) -> None:
+    with pytest.raises(CameraError):
+        live(Port(), stop)
+
+
+def test_a_failed_read_reopens_the_device_in_the_same_session(stop: threading.Event) -> None:
+    first, second = Device(3), Device(3)
+    port = Port(first, second)
+    frames = list(itertools.islice(live(port, stop).frames(), 6))
+    assert [frame.index for frame in frames] == list(range(6))
+    assert len({frame.session for frame in frames}) == 1
+    assert first.released
+    assert len(port.opened) == 2
+
+
+def test_an_unplugged_camera_is_not_tried_until_it_is_back(stop: threading.Event) -> None:
+    plugged = threading.Event()
+    port = Port(Device(1), Device(1))
+    source = live(port, stop, present=plugged.is_set)
+    frames = source.frames()
+    next(frames)
+    threading.Timer(0.6, plugged.set).start()
+    begin = time.monotonic()
+    next(frames)
+    assert len(port.opened) == 2
+    assert 0.5 < time.monotonic() - begin < 2
+
+
+def test_a_blocked_read_is_left_behind(stop: threading.Event) -> None:
+    released = threading.Event()
+    port = Port(Device(2, then=lambda: released.wait(20)), Device(1000))
+    capture = LiveCapture(live(port, stop), stop, stall_s=0.5)
+    seen = [frame for frame, _ in zip(capture, range(30), strict=False) if frame is not None]
+    released.set()
+    assert len(port.opened) == 2
+    assert len(seen) > 2
+    assert all(a.time <= b.time for a, b in itertools.pairwise(seen))
+
+
+def test_a_slow_reader_gets_the_newest_frame_and_loss_is_counted(stop: threading.Event) -> None:
+    capture = LiveCapture(live(Port(Device(10_000)), stop), stop)
+    taken: list[Frame] = []
+    for frame in capture:
+        if frame is not None:
+            assert time.time() - frame.time < 0.5
+            taken.append(frame)
+            time.sleep(0.05)
+        if len(taken) == 5:
+            break
+    assert capture.dropped >= 10
+    stop.set()
+    eventually(lambda: capture.read - capture.dropped in (5, 6), "every frame was taken, dropped or is in the slot")
+
+
+def test_an_error_of_the_reader_reaches_the_loop(stop: threading.Event) -> None:
+    def broken() -> bool:
+        raise ZeroDivisionError
+
+    capture = LiveCapture(live(Port(Device(0, then=broken)), stop), stop)
+    with pytest.raises(ZeroDivisionError):
+        list(capture)
+
+
+def test_at_most_five_attempts_a_minute() -> None:
+    budget, attempts = ReopenBudget(), []
+    for tick in range(6000):
+        now = tick / 10
+        if budget.due(now):
+            budget.attempted(now)
+            attempts.append(now)
+    assert attempts[:3] == [0, 1, 3]
+    for begin in attempts:
+        assert sum(begin <= t < begin + 60 for t in attempts) <= 5
+    assert len(attempts) >= 45, "and it never gives up"
+
+
+def test_a_camera_that_flaps_is_reopened_five_times_a_minute_too() -> None:
+    budget, attempts = ReopenBudget(), []
+    for tick in range(1200):
+        now = tick / 10
+        if budget.due(now):
+            budget.attempted(now)
+            budget.healed()
+            attempts.append(now)
+    assert sum(t < 60 for t in attempts) == 5
+
+
+# ---- clocks
+
+
+@pytest.mark.parametrize("fps", [5, 10, 12, 30, 60])
+def test_thinning_keeps_the_wanted_rate(fps: float) -> None:
+    thinner = Thinner(fps)
+    kept = sum(thinner.passes(index / 30) for index in range(300))
+    assert kept == pytest.approx(10 * min(fps, 30), rel=0.02)
+
+
+def test_thinning_survives_a_clock_that_is_set_back() -> None:
+    thinner = Thinner(10)
+    assert thinner.passes(1000)
+    assert thinner.passes(10)
+    assert not thinner.passes(10.05)
+    assert thinner.passes(10.1)
+
+
+def test_a_pacer_holds_the_clock_back_and_says_how_fast_it_ran() -> None:
+    pacer = Pacer(10, threading.Event())
+    begin = time.monotonic()
+    for index in range(11):
+        assert pacer.wait(1e9 + index)
+    assert time.monotonic() - begin == pytest.approx(1.0, abs=0.15)
+    assert pacer.rate == pytest.approx(10, rel=0.2)
+
+
+def test_a_stopped_run_waits_for_no_frame() -> None:
+    stop = threading.Event()
+    pacer = Pacer(1, stop)
+    pacer.wait(0)
+    stop.set()
+    assert not pacer.wait(1000)
+
+
+# ---- recordings
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of noise at 10 frames a second."""
+    path = tmp_path_factory.mktemp("recording") / "noise.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        writer.write(random.integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+    return path
+
+
+def frames_of(path: Path, **options: object) -> Iterator[Frame]:
+    return open_source(SourceOptions(str(path), "P01", **{"speed": None, **options})).frames()  # type: ignore[arg-type]
+
+
+def test_a_recording_loses_nothing_and_begins_on_a_whole_hop(recording: Path) -> None:
+    frames = list(frames_of(recording))
+    assert len(frames) == 20
+    assert frames[0].time % 5 == 0
+    assert frames[-1].time - frames[0].time == pytest.approx(1.9)
+
+
+def test_a_loop_goes_on_in_time_and_session(recording: Path) -> None:
+    frames = list(itertools.islice(frames_of(recording, loop=True), 50))
+    assert np.diff([frame.time for frame in frames]) == pytest.approx(0.1, abs=1e-5)
+    assert len({frame.session for frame in frames}) == 1
+    assert [frame.index for frame in frames] == list(range(50))
+
+
+def test_fewer_frames_of_a_recording(recording: Path) -> None:
+    assert len(list(frames_of(recording, fps=5))) == 10
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all"])
+def test_a_broken_recording_is_an_error_before_anything_starts(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.mp4"
+    path.write_bytes(content)
+    with pytest.raises(MediaError):
+        frames_of(path)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://user:secret@10.0.0.1:554/live?token=abc", "rtsp://10.0.0.1:554/live"),
+        ("http://10.0.0.1/video", "http://10.0.0.1/video"),
+    ],
+)
+def test_credentials_are_never_shown(address: str, shown: str) -> None:
+    assert without_credentials(address) == shown
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"), [("0", True), ("rtsp://host/x", True), ("puppet", False), ("clip.mp4", False)]
+)
+def test_a_person_is_before_cameras_and_streams_only(spec: str, expected: bool) -> None:
+    assert is_live(spec) is expected
