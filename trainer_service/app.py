@@ -39,6 +39,8 @@ from trainer_service.worker import Worker
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+CHECK_EVERY_S = 1.0
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -61,8 +63,22 @@ class Settings:
         return Settings(Home(folder), tasks, labels_per_run)
 
 
+@dataclass(frozen=True)
+class Trainer:
+    """A running trainer: where it listens, and the threads it consists of."""
+
+    endpoints: Endpoints
+    threads: tuple[threading.Thread, ...]
+
+    def check(self) -> None:
+        """Raise if a thread has died of a bug: better a restart than a trainer that is half deaf."""
+        for thread in self.threads:
+            if not thread.is_alive():
+                raise RuntimeError(f"the thread {thread.name!r} has died")
+
+
 @contextmanager
-def running(settings: Settings) -> Iterator[Endpoints]:
+def running(settings: Settings) -> Iterator[Trainer]:
     """A trainer that serves until the block ends.
 
     Raises:
@@ -84,33 +100,33 @@ def running(settings: Settings) -> Iterator[Endpoints]:
         stack.callback(context.term)
         _closing(stack, Gatekeeper(context, allowed, (AGENT, CONTROL)), Gatekeeper.close)
 
-        ends = server.endpoints
+        ends, secret = server.endpoints, server.secret
         intake = Intake(store, fleet, allowed, settings.tasks, lambda: learner.model_version)
-        ingest = IngestThread(context, ends.ingest, server.secret, intake, allowed)
-        stack.callback(ingest.stop)
+        ingest = _closing(stack, IngestThread(context, ends.ingest, secret, intake, allowed), IngestThread.stop)
         publisher = Publisher(home.repository, signers)
         worker = _closing(stack, Worker(home.database, settings.tasks), Worker.close)
         learner = Learner(store, publisher, worker, settings.tasks, settings.labels_per_run, ingest.pulse_now)
-        stack.callback(learner.stop)
+        _closing(stack, learner, Learner.stop)
+        served = Updates(home.repository)
+        updates = RequestThread("updates", context, ends.updates, secret, AGENT, allowed, served.answer)
+        _closing(stack, updates, RequestThread.stop)
         api = ControlApi(store, fleet, allowed, settings.tasks, learner, time.time())
-        updates = Updates(home.repository)
-        for thread in (
-            RequestThread("updates", context, ends.updates, server.secret, AGENT, allowed, updates.answer),
-            RequestThread("control", context, ends.control, server.secret, CONTROL, allowed, api.answer),
-        ):
-            stack.callback(thread.stop)
+        control = RequestThread("control", context, ends.control, secret, CONTROL, allowed, api.answer)
+        _closing(stack, control, RequestThread.stop)
+
+        threads = (ingest, updates, control, learner)
+        for thread in threads:
             thread.start()
-        learner.start()
-        ingest.start()
-        yield ends
+        yield Trainer(ends, threads)
         log.info("ending; %s", dict(intake.counts) or "no agent called")
 
 
 def serve(settings: Settings, ended: threading.Event, announce: Callable[[Endpoints], None]) -> None:
     """Run a trainer until `ended` is set; `announce` is called once it is ready."""
-    with running(settings) as endpoints:
-        announce(endpoints)
-        ended.wait()
+    with running(settings) as trainer:
+        announce(trainer.endpoints)
+        while not ended.wait(CHECK_EVERY_S):
+            trainer.check()
 
 
 def _closing(stack: ExitStack, resource: T, close: Callable[[T], None]) -> T:

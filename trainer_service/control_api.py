@@ -61,13 +61,13 @@ class ControlApi:
 
     def answer(self, data: bytes) -> bytes | None:
         """A request's reply, or None where the bytes are no request; errors are replies too."""
-        request_id = ""
         try:
             request_id, method, params = decode_request(data)
-            return encode_result(request_id, self._call(method, params))
-        except MalformedMessage as error:
+        except (MalformedMessage, RecursionError) as error:
             log.warning("a control request was dropped: %s", error)
-            return encode_error(request_id, error) if request_id else None
+            return None
+        try:
+            return encode_result(request_id, self._call(method, params))
         except SentryError as error:
             return encode_error(request_id, error)
         except Exception:

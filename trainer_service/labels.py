@@ -96,16 +96,17 @@ def _enter(connection: Connection, participant: str) -> None:
 
 
 def _parse(text: str, now: float) -> Iterator[tuple[int, Label]]:
-    """Row numbers as a spreadsheet shows them (the header is row 1), and labels that are not checked yet."""
+    """Row numbers (the header is row 1), and labels that are not checked yet."""
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
     try:
         _check_header(reader.fieldnames or ())
-        for number, row in enumerate(reader, start=2):
+        for row in reader:
+            number = reader.line_num  # counts blank lines too
             if None in row or None in row.values():
                 raise LabelFileError(f"row {number}: it must have {len(reader.fieldnames or ())} fields")
             yield number, _label(number, row, now)
     except csv.Error as error:
-        raise LabelFileError(f"row {reader.line_num}: {error}") from error
+        raise LabelFileError(f"row {reader.reader.line_num}: {error}") from error
 
 
 def _check_header(header: Iterable[str]) -> None:

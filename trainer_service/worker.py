@@ -1,15 +1,15 @@
 """The learner's own process: fitting must never make an agent wait for its ack.
 
-It ends with its parent, however that ends: the pipe between them closes.
+It ends with its parent, however that ends, and whatever it is doing then.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -69,6 +69,7 @@ class Worker:
 
 
 def _main(pipe: Connection, database: Path, tasks: Sequence[Task]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     # Imported here, because the parent imports this module and must stay without torch.
@@ -77,9 +78,15 @@ def _main(pipe: Connection, database: Path, tasks: Sequence[Task]) -> None:
 
     bench = Workbench(Store(database), tasks)
     bench.warm_up()
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            pipe.send(_do(bench.do, pipe.recv()))
+    while True:
+        pipe.send(_do(bench.do, pipe.recv()))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 def _do(work: Callable[[Job], Outcome], job: Job) -> Outcome | Failure:

@@ -92,9 +92,9 @@ def test_a_damaged_signing_key_is_named(home: Home) -> None:
 
 
 def test_only_one_holds_the_lock(tmp_path: Path) -> None:
-    with keyring.hold_lock(tmp_path / "lock", "taken"):
-        with pytest.raises(EnvironmentFault, match="taken"), keyring.hold_lock(tmp_path / "lock", "taken"):
-            pytest.fail("two hold it")
+    first, second = (keyring.hold_lock(tmp_path / "lock", "taken") for _ in range(2))
+    with first, pytest.raises(EnvironmentFault, match="taken"), second:
+        pytest.fail("two hold it")
     with keyring.hold_lock(tmp_path / "lock", "taken"):
         pass
 

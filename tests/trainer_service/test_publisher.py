@@ -132,9 +132,7 @@ def test_the_online_keys_cannot_sign_another_delegation(home: Home, client: Clie
         client.fetch()
 
 
-def test_a_rolled_back_timestamp_is_refused(
-    home: Home, published: Publisher, client: Client, now: datetime
-) -> None:
+def test_a_rolled_back_timestamp_is_refused(home: Home, published: Publisher, client: Client, now: datetime) -> None:
     published.publish(1, b"old", now)
     timestamp = home.repository / "metadata" / "timestamp.json"
     old = timestamp.read_bytes()

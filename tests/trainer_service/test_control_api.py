@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentry_proto import sentry_pb2 as pb
+from sentry_proto.keys import AGENT
+from sentry_proto.layout import SECOND_FEATURES
+from sentry_proto.tasks import DEFAULT_TASKS
+from sentry_proto.types import Prediction, ScoredCount, Stratum, Window
+from tests.sentry_proto.records import alert, heartbeat, window
+from tests.trainer_service.conftest import NOW, arrival, hex_id, put_windows
+from trainer_service import keyring
+from trainer_service.control_api import METHODS, ControlApi
+from trainer_service.enrolment import Enrolment
+from trainer_service.fleet import Fleet, Moment
+from trainer_service.keyring import Home
+from trainer_service.store import Store
+
+CALM = Prediction("stress", (0.8, 0.1, 0.1), 0.4, 0.1, False)
+TENSE = Prediction("stress", (0.1, 0.2, 0.7), 0.6, 0.1, True)
+UNSURE = Prediction("stress", (0.3, 0.4, 0.3), 1.1, 0.3, False)
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "control-api.md"
+
+
+class Notebook:
+    """A learner that writes down what it is asked."""
+
+    model_version = 4
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    def describe(self) -> dict[str, Any]:
+        return {"state": "idle", "last_run": None, "last_verdict": None, "waits_for": {"stress": "3 more labels"}}
+
+    def nudge(self) -> None:
+        self.asked.append("nudge")
+
+    def retrain(self) -> None:
+        self.asked.append("retrain")
+
+    def rollback(self, to: int | None) -> int:
+        self.asked.append(to)
+        return 5
+
+
+class Desk:
+    """The API as a client sees it."""
+
+    def __init__(self, home: Home, store: Store) -> None:
+        self.store, self.learner, self.fleet = store, Notebook(), Fleet({})
+        keyring.enroll(home, "lab-1", home.folder / "lab-1.key", AGENT, NOW)
+        allowed = Enrolment(home.enrolled)
+        self.api = ControlApi(store, self.fleet, allowed, DEFAULT_TASKS, self.learner, 10.0)
+
+    def reply(self, method: str, params: str) -> pb.ControlReply:
+        request = pb.ControlRequest(request_id="r1", method=method, params=params)
+        answer = self.api.answer(request.SerializeToString())
+        assert answer is not None
+        return pb.ControlReply.FromString(answer)
+
+    def call(self, method: str, **params: Any) -> Any:
+        reply = self.reply(method, json.dumps(params))
+        assert (reply.request_id, reply.error) == ("r1", "")
+        return json.loads(reply.result)
+
+
+@pytest.fixture
+def desk(home: Home, store: Store) -> Desk:
+    return Desk(home, store)
+
+
+def scored(number: int, stratum: Stratum, prediction: Prediction, participant: str = "P01") -> Window:
+    return window(hex_id(number), stratum=stratum, predictions=(prediction,), participant=participant, model_version=1)
+
+
+@pytest.fixture
+def windows(desk: Desk) -> list[Window]:
+    """Six windows, stored in this order."""
+    given = [
+        scored(1, Stratum.AUDIT, CALM),
+        scored(2, Stratum.UNCERTAIN, UNSURE),
+        scored(3, Stratum.UNCERTAIN, CALM),
+        scored(4, Stratum.ALERT, TENSE),
+        scored(5, Stratum.ALERT, CALM, "P02"),
+        scored(6, Stratum.AUDIT, TENSE, "P02"),
+    ]
+    put_windows(desk.store, given)
+    return given
+
+
+def submit(desk: Desk, number: int, window_number: int, value: str, **changes: Any) -> Any:
+    fields = {"task": "stress", "source": "observer", "rater": "ann", **changes}
+    return desk.call("label", label_id=hex_id(number), window_id=hex_id(window_number), value=value, **fields)
+
+
+def numbers(rows: list[dict[str, Any]]) -> list[int]:
+    return [int(row["window_id"], 16) for row in rows]
+
+
+def test_the_document_and_the_api_name_the_same_methods_and_parameters() -> None:
+    documented = re.findall(r"^\| `(\w+)` \| (.*?) \|", DOCUMENT.read_text(), re.MULTILINE)
+    assert tuple(name for name, _ in documented) == METHODS
+    for name, parameters in documented:
+        code = vars(ControlApi)[name].__code__
+        taken = code.co_varnames[1 : code.co_argcount]
+        assert [
+            p for p in re.findall(r"[a-z_]+(?=\??(?: \(| =|,|`|$))", parameters.split(" (CSV")[0]) if p in taken
+        ] == [*taken]
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "kind", "words"),
+    [
+        ("fly", "{}", "InputError", "there is no method 'fly'; there are status"),
+        ("answer", "{}", "InputError", "there is no method 'answer'"),
+        ("__init__", "{}", "InputError", "there is no method"),
+        ("window", "{}", "InputError", "window needs the parameter window_id"),
+        ("status", '{"loud": 1}', "InputError", "status knows no parameter 'loud'; it takes none"),
+        ("windows", '{"limit": "9"}', "InputError", "windows: limit must be a whole number"),
+        ("windows", '{"limit": true}', "InputError", "limit must be a whole number"),
+        ("windows", '{"limit": 0}', "InputError", "limit must be between 1 and 1000"),
+        ("windows", '{"participant": 3}', "InputError", "participant must be text"),
+        ("windows", '{"stratum": "all"}', "InputError", "stratum must be one of alert, audit, uncertain"),
+        ("windows", '{"unlabelled": "joy"}', "InputError", "task 'joy' is not configured"),
+        ("window", '{"window_id": "9"}', "InputError", "there is no window '9'"),
+        ("queue", '{"task": "joy", "rater": "a"}', "InputError", "task 'joy' is not configured"),
+        ("rates", '{"task": "joy"}', "InputError", "task 'joy' is not configured"),
+        ("import_labels", '{"text": "no"}', "LabelFileError", "row 1: the header must name"),
+    ],
+)
+def test_wrong_requests_are_refused_in_one_sentence(
+    desk: Desk, method: str, params: str, kind: str, words: str
+) -> None:
+    reply = desk.reply(method, params)
+    assert (reply.result, reply.error_kind) == ("", kind)
+    assert words in reply.error
+    assert "\n" not in reply.error
+
+
+@pytest.mark.parametrize("params", ["{", "[]", '{"a":' * 100_000])
+def test_what_is_no_request_gets_no_answer(desk: Desk, params: str) -> None:
+    request = pb.ControlRequest(request_id="r1", method="status", params=params)
+    assert desk.api.answer(request.SerializeToString()) is None
+    assert desk.api.answer(b"\xff" * 9) is None
+
+
+def test_status_counts(desk: Desk, windows: list[Window]) -> None:
+    submit(desk, 1, 1, "calm")
+    submit(desk, 2, 2, "calm")
+    desk.call("withdraw", label_id=hex_id(2))
+    status = desk.call("status")
+    assert {name: status[name] for name in ("windows", "labels", "alerts", "people")} == {
+        "windows": len(windows), "labels": 1, "alerts": 0, "people": 2,
+    }  # fmt: skip
+    assert (status["model_version"], status["started"]) == (4, 10.0)
+    assert [task["name"] for task in status["tasks"]] == ["stress", "focus", "anxiety", "depression"]
+    assert status["learner"]["waits_for"] == {"stress": "3 more labels"}
+
+
+def test_agents_are_those_that_are_enrolled_for_it(desk: Desk) -> None:
+    (agent,) = desk.call("agents")
+    assert (agent["name"], agent["seen"], agent["fps"]) == ("lab-1", False, None)
+    desk.fleet.heard("lab-1", heartbeat(), Moment(0.0, 0.0))
+    (agent,) = desk.call("agents")
+    assert (agent["seen"], agent["fps"]) == (True, 29.5)
+
+
+@pytest.mark.usefixtures("windows")
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, [6, 5, 4, 3, 2, 1]),
+        ({"limit": 2}, [6, 5]),
+        ({"participant": "P02"}, [6, 5]),
+        ({"agent": "lab-9"}, []),
+        ({"stratum": "audit"}, [6, 1]),
+        ({"since": 4}, [6, 5]),
+        ({"unlabelled": "stress"}, [6, 5, 4, 3, 2]),
+        ({"unlabelled": "focus"}, [6, 5, 4, 3, 2, 1]),
+    ],
+)
+def test_windows_are_found(desk: Desk, params: dict[str, Any], expected: list[int]) -> None:
+    submit(desk, 1, 1, "calm")
+    assert numbers(desk.call("windows", **params)) == expected
+
+
+@pytest.mark.usefixtures("windows")
+def test_a_window_shows_labels_and_features(desk: Desk) -> None:
+    submit(desk, 7, 4, "true alarm", rater="bob")
+    found = desk.call("window", window_id=hex_id(4))
+    assert found["labels"] == [
+        {"label_id": hex_id(7), "task": "stress", "value": "true alarm", "rater": "bob", "source": "observer"}
+    ]
+    assert found["predictions"][0]["probabilities"] == [0.1, 0.2, 0.7]
+    assert found["features"]["names"] == [feature.name for feature in SECOND_FEATURES]
+    assert len(found["features"]["values"]) == found["features"]["seconds"] == 30
+
+
+def test_unseen_values_are_null(desk: Desk) -> None:
+    unseen = window(hex_id(1))
+    unseen.features.coverage[3:, 0] = 0
+    put_windows(desk.store, [unseen])
+    values = desk.call("window", window_id=hex_id(1))["features"]["values"]
+    column = next(i for i, feature in enumerate(SECOND_FEATURES) if feature.modality == "face")
+    assert [second[column] is None for second in values] == [False] * 3 + [True] * 27
+
+
+@pytest.mark.usefixtures("windows")
+def test_the_queue_mixes_the_strata_and_skips_what_this_rater_did(desk: Desk) -> None:
+    queue = desk.call("queue", task="stress", rater="ann")
+    assert numbers(queue) == [4, 6, 2, 5, 1, 3]
+    assert [row["reason"] for row in queue] == ["alert", "audit", "uncertain"] * 2
+    submit(desk, 1, 4, "stressed")
+    submit(desk, 2, 6, "stressed", rater="bob")
+    assert numbers(desk.call("queue", task="stress", rater="ann", limit=3)) == [5, 6, 2]
+    assert numbers(desk.call("queue", task="focus", rater="ann"))[:2] == [5, 6]
+
+
+@pytest.mark.usefixtures("windows")
+def test_alerts_carry_the_newest_verdict(desk: Desk) -> None:
+    raised = [
+        dataclasses.replace(alert(hex_id(100 + n)), window_id=hex_id(n), task=task)
+        for n, task in ((4, "stress"), (5, "stress"), (6, "focus"))
+    ]
+    desk.store.ingest([arrival(one, n) for n, one in enumerate(raised)], 0.0)
+    submit(desk, 1, 4, "true alarm")
+    submit(desk, 2, 4, "calm", rater="bob")
+    submit(desk, 3, 6, "stressed")
+    submit(desk, 4, 5, "stressed")
+    found = desk.call("alerts")
+    assert [(row["task"], row["verdict"], row["end"]) for row in found] == [
+        ("focus", None, None),
+        ("stress", "true alarm", None),
+        ("stress", "false alarm", None),
+    ]
+    assert len(desk.call("alerts", task="focus", agent="lab-1", participant="P01")) == 1
+
+
+@pytest.mark.usefixtures("windows")
+def test_a_label_is_stored_once_and_wakes_the_learner_once(desk: Desk) -> None:
+    assert submit(desk, 1, 1, "calm") == {"stored": True, "fresh": True}
+    assert submit(desk, 1, 1, "calm") == {"stored": True, "fresh": False}
+    assert desk.learner.asked == ["nudge"]
+    assert desk.call("withdraw", label_id=hex_id(1)) == {"withdrawn": True}
+    assert desk.call("withdraw", label_id=hex_id(1)) == {"withdrawn": False}
+
+
+@pytest.mark.usefixtures("windows")
+def test_a_file_is_imported_whole_or_not_at_all(desk: Desk) -> None:
+    header = "window_id,task,value,rater\n"
+    text = f"{header}{hex_id(1)},stress,calm,ann\n{hex_id(2)},stress,nothing,ann\n"
+    assert "row 3: " in desk.reply("import_labels", json.dumps({"text": text})).error
+    assert desk.call("status")["labels"] == 0
+    assert desk.call("import_labels", text=text.replace("nothing", "calm")) == {"stored": 2, "known": 0}
+
+
+@pytest.mark.usefixtures("windows")
+def test_people_have_a_partition_from_their_first_label_on(desk: Desk) -> None:
+    submit(desk, 1, 6, "calm")
+    assert desk.call("people") == [
+        {"participant": "P02", "partition": "train", "windows": 2, "labels": 1},
+        {"participant": "P01", "partition": None, "windows": 4, "labels": 0},
+    ]
+
+
+def test_the_learner_is_asked(desk: Desk) -> None:
+    assert desk.call("retrain") == {"queued": True}
+    assert desk.call("rollback") == {"version": 5}
+    assert desk.call("rollback", version=2) == {"version": 5}
+    assert desk.learner.asked == ["retrain", None, 2]
+
+
+def test_rates_from_counts_verdicts_and_the_audit(desk: Desk) -> None:
+    quiet = [scored(n, Stratum.AUDIT, CALM) for n in range(1, 41)]
+    noisy = [scored(n, Stratum.ALERT, TENSE) for n in range(41, 61)]
+    blind = [scored(n, Stratum.UNCERTAIN, CALM) for n in range(61, 71)]
+    put_windows(desk.store, [*quiet, *noisy, *blind])
+    raised = [dataclasses.replace(alert(hex_id(500 + n)), window_id=hex_id(n)) for n in range(41, 51)]
+    desk.store.ingest([arrival(one, n) for n, one in enumerate(raised)], 0.0)
+    counts = (ScoredCount(1, "P01", "stress", False, 700), ScoredCount(1, "P01", "stress", True, 20))
+    desk.store.keep_heartbeats([("lab-1", heartbeat(counts=counts), 0.0)])
+    for n in range(1, 71):
+        event = n <= 2 or 45 < n <= 60 or n > 60
+        submit(desk, n, n, "stressed" if event else "false alarm")
+    overall, first = desk.call("rates", task="stress")
+    assert (overall["model_version"], first["model_version"]) == (None, 1)
+    assert {**overall, "model_version": 1} == first
+    assert {name: first[name] for name in ("windows", "alerts", "labelled_alerts", "labelled_audit")} == {
+        "windows": 720, "alerts": 10, "labelled_alerts": 10, "labelled_audit": 40,
+    }  # fmt: skip
+    # 700 quiet windows of which 2 in 40 held the event, 20 alerting ones of which 15 did
+    misses, hits, false_alarms = 700 * 2 / 40, 15.0, 5.0
+    assert first["miss_rate"]["value"] == pytest.approx(misses / (misses + hits))
+    assert first["false_positive_rate"]["value"] == pytest.approx(false_alarms / (false_alarms + 700 - misses))
+    assert first["false_discovery_share"]["value"] == pytest.approx(0.25)
+    assert first["false_alarms_per_hour"]["value"] == pytest.approx(5 / (720 * 5 / 3600))
+    nobody = desk.call("rates", participant="P99")
+    assert {row["task"] for row in nobody} == {"stress", "focus"}
+    assert not nobody[0]["miss_rate"]["enough"]

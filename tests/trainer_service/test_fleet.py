@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from sentry_proto.limits import PEER_DEAD_S
+from tests.sentry_proto.records import heartbeat
+from trainer_service.fleet import SHOWN, Fleet, Moment
+
+THEN = Moment(1_750_000_000.0, 100.0)
+
+
+def later(seconds: float, jump: float = 0.0) -> Moment:
+    return Moment(THEN.wall + seconds + jump, THEN.monotonic + seconds)
+
+
+def test_silence_is_loud() -> None:
+    fleet = Fleet({})
+    fleet.heard("lab-1", heartbeat(), THEN)
+    told = {entry["name"]: entry for entry in fleet.describe(["lab-2", "lab-1"], later(PEER_DEAD_S + 1))}
+    assert (told["lab-1"]["alive"], told["lab-1"]["silent_s"]) == (False, PEER_DEAD_S + 1)
+    assert told["lab-2"] == {**dict.fromkeys(SHOWN), "name": "lab-2", "alive": False, "seen": False} | dict.fromkeys(
+        ("last_seen", "silent_s")
+    )
+
+
+def test_a_jumping_clock_makes_nobody_silent() -> None:
+    fleet = Fleet({})
+    fleet.heard("lab-1", heartbeat(), THEN)
+    for jump in (-3600.0, 86_400.0):
+        (entry,) = fleet.describe(["lab-1"], later(1.0, jump))
+        assert (entry["alive"], entry["silent_s"]) == (True, 1.0)
+
+
+def test_what_was_known_before_a_restart_is_shown_but_not_alive() -> None:
+    fleet = Fleet({"lab-1": (vars(heartbeat(fps=12.0)), THEN.wall)})
+    (entry,) = fleet.describe(["lab-1"], later(1.0))
+    assert (entry["alive"], entry["seen"], entry["fps"], entry["silent_s"]) == (False, True, 12.0, 1.0)
+
+
+def test_only_the_enrolled_are_listed() -> None:
+    fleet = Fleet({})
+    fleet.heard("lab-1", heartbeat(), THEN)
+    assert fleet.describe([], THEN) == []
+
+
+def test_unsaved_heartbeats_are_taken_once_and_can_be_put_back() -> None:
+    fleet = Fleet({})
+    fleet.heard("lab-1", heartbeat(fps=1.0), THEN)
+    fleet.heard("lab-2", heartbeat(fps=2.0), THEN)
+    taken = fleet.take_unsaved()
+    assert fleet.take_unsaved() == []
+    fleet.heard("lab-1", heartbeat(fps=3.0), later(1))
+    fleet.put_back(taken)
+    assert sorted((name, beat.fps) for name, beat, _ in fleet.take_unsaved()) == [("lab-1", 3.0), ("lab-2", 2.0)]

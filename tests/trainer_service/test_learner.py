@@ -1,0 +1,152 @@
+"""The learner with its real worker process, on invented windows with a known truth."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from sentry_proto.errors import InputError
+from sentry_proto.tasks import DEFAULT_TASKS
+from tests.e2e.study import eventually
+from tests.e2e.wire_agent import windows_of_states
+from tests.trainer_service.conftest import arrival, label
+from trainer_service import keyring, labels, registry, views
+from trainer_service.jobs import Prepare, Republish
+from trainer_service.keyring import Home
+from trainer_service.learner import Learner
+from trainer_service.publisher import Publisher
+from trainer_service.store import Store
+from trainer_service.worker import LearnerFailed, Worker
+from training.export.state_heads import load_bundle
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass
+class School:
+    """A store full of unlabelled windows, and a learner."""
+
+    store: Store
+    publisher: Publisher
+    worker: Worker
+    learner: Learner
+    truth: list[tuple[str, str]]
+    published: threading.Event
+    given: int = field(default=0)
+
+    def teach(self, count: int, flip: Callable[[str], str] = str) -> None:
+        """Label so many further windows in one transaction."""
+        with self.store.write() as connection:
+            for window_id, state in self.truth[self.given : self.given + count]:
+                self.given += 1
+                labels.put(connection, label(self.given, window_id, flip(state)), time.time())
+        self.learner.nudge()
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """Newest first."""
+        with self.store.read() as connection:
+            return views.decisions(connection, 100)
+
+    def models(self) -> dict[int, str]:
+        """Version -> status."""
+        with self.store.read() as connection:
+            return {model["version"]: model["status"] for model in views.models(connection)}
+
+    def decided(self, count: int) -> list[dict[str, Any]]:
+        """The decisions, once there are so many."""
+        return eventually(lambda: self.decisions() if len(self.decisions()) >= count else None, 60, "a decision")
+
+
+@pytest.fixture
+def school(home: Home, store: Store) -> Iterator[School]:
+    pairs = list(windows_of_states(6, 40, effect=2.0))
+    by_turns = [pairs[person * 40 + n] for n in range(40) for person in range(6)]
+    store.ingest([arrival(window, n) for n, (window, _) in enumerate(by_turns, 1)], 0.0)
+    publisher = Publisher(home.repository, keyring.load_online_signers(home))
+    worker, published = Worker(store.path, DEFAULT_TASKS), threading.Event()
+    learner = Learner(store, publisher, worker, DEFAULT_TASKS, 10, published.set)
+    learner.start()
+    truth = [(window.window_id, state) for window, state in by_turns]
+    yield School(store, publisher, worker, learner, truth, published)
+    learner.stop()
+
+
+def test_from_abstaining_over_a_first_version_to_a_rollback(school: School) -> None:
+    school.teach(9)
+    waits = eventually(lambda: school.learner.describe()["waits_for"].get("stress"), 30, "it says what it waits for")
+    assert waits == "1 more label and 17 more labelled windows of held-out people"
+    school.teach(60)
+    (decision,) = school.decided(1)
+    assert (decision["verdict"], decision["version"], decision["parent"]) == ("published", 1, 0)
+    assert (decision["trigger"], decision["labels"], decision["people"]) == ("labels", 69, 6)
+    assert school.published.wait(5)
+    eventually(lambda: school.models() == {1: "current"}, 5, "version 1 is settled")
+    assert school.learner.model_version == school.publisher.current_version() == 1
+
+    school.learner.retrain()
+    second = school.decided(2 + len(DEFAULT_TASKS) - 1)
+    assert {entry["verdict"] for entry in second if entry["task"] != "stress"} == {"waiting"}
+    eventually(lambda: school.learner.describe()["state"] == "idle", 30, "the run by hand ends")
+    before = school.learner.model_version
+
+    if before == 1:
+        with pytest.raises(InputError, match="no parent"):
+            school.learner.rollback(None)
+        with pytest.raises(InputError, match="version 1 is the current one"):
+            school.learner.rollback(1)
+    else:
+        version = school.learner.rollback(None)
+        assert school.models() == {1: "superseded", before: "rolled back", version: "current"}
+    with pytest.raises(InputError, match="no model version 99"):
+        school.learner.rollback(99)
+
+
+def test_wrong_labels_are_refused_with_the_reason(school: School) -> None:
+    scrambled = {"calm": "stressed", "mildly stressed": "calm", "stressed": "mildly stressed"}
+    turns = iter(range(10_000))
+    school.teach(120, lambda state: scrambled[state] if next(turns) % 2 else state)
+    (decision,) = school.decided(1)
+    assert decision["verdict"] == "refused"
+    assert "not shown to be better than a constant forecast" in decision["reason"]
+    assert (decision["candidate"], decision["version"]) == (1, None)
+    eventually(lambda: school.learner.describe()["state"] == "idle", 10, "the run ends")
+    assert (school.publisher.current_version(), school.models()) == (0, {})
+
+
+def test_a_bundle_of_the_current_tasks_only(school: School) -> None:
+    school.teach(120)
+    eventually(school.publisher.current_version, 60, "version 1")
+    with school.store.read() as connection:
+        metadata, heads = load_bundle(registry.bundle_of(connection, 1))
+    assert list(heads) == ["stress"]
+    assert set(metadata.abstaining) == {"focus", "anxiety", "depression"}
+    assert metadata.metrics["stress"]["improvement"] > 0
+
+
+def test_a_dead_worker_is_replaced(school: School) -> None:
+    school.teach(3)
+    school.worker._process.kill()
+    school.worker._process.join()
+    school.teach(120)
+    eventually(school.publisher.current_version, 60, "version 1 in spite of the death")
+
+
+def test_a_failed_job_is_told_and_the_next_one_works(school: School) -> None:
+    with pytest.raises(LearnerFailed, match="no model version 5"):
+        school.worker.ask(Republish(5, 6, 0.0))
+    assert school.worker.ask(Prepare()).bundle is None
+
+
+def test_labels_of_a_run_that_was_cut_off_are_learned_from_after_the_restart(school: School) -> None:
+    school.learner.stop()
+    school.teach(120)
+    worker = Worker(school.store.path, DEFAULT_TASKS)
+    again = Learner(school.store, school.publisher, worker, DEFAULT_TASKS, 10, school.published.set)
+    again.start()
+    eventually(school.publisher.current_version, 60, "version 1 after the restart")
+    again.stop()

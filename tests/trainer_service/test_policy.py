@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from sentry_proto.tasks import STRESS
+from trainer_service import policy
+from trainer_service.labels import Opinion
+from trainer_service.partition import partition_of
+
+
+def opinions(people: int, per_person: int, values: Sequence[str] = ("calm", "stressed")) -> list[Opinion]:
+    """Labels of so many people in the order of their numbers, the values in turn, a minute apart."""
+    return [
+        Opinion(f"{person}-{n}", f"P{person}", partition_of(person), 60.0 * n, values[n % len(values)], 1.0)
+        for person in range(1, people + 1)
+        for n in range(per_person)
+    ]
+
+
+ENOUGH = opinions(3, 20)
+
+CASES: dict[str, tuple[list[Opinion], int, int, str]] = {
+    "due": (ENOUGH, 10, 10, ""),
+    "more than due": (ENOUGH, 60, 10, ""),
+    "one label short": (ENOUGH, 9, 10, "1 more label"),
+    "some labels short": (ENOUGH, 3, 10, "7 more labels"),
+    "by hand, nothing new": (ENOUGH, 0, 0, ""),
+    "nothing at all": (
+        [], 0, 10, "10 more labels, 2 more labelled people and a labelled person to hold out (every third one is)",
+    ),
+    "one person": (
+        opinions(1, 40), 40, 10, "1 more labelled person and a labelled person to hold out (every third one is)",
+    ),
+    "nobody more to train on": (opinions(2, 40), 80, 10, "1 more labelled person"),
+    "one class": (
+        opinions(3, 20, ["calm"]), 60, 10,
+        "a second class among the labels and a second class among the labels of held-out people",
+    ),
+    "verdicts that one class explains": (
+        opinions(3, 20, ["true alarm", "stressed"]), 60, 10,
+        "a second class among the labels and a second class among the labels of held-out people",
+    ),
+    "verdicts of both kinds": (opinions(3, 20, ["true alarm", "false alarm"]), 60, 10, ""),
+    "a short holdout": (opinions(3, 12), 36, 10, "8 more labelled windows of held-out people"),
+    "by hand without people": (
+        opinions(1, 1), 1, 0,
+        "1 more labelled person, a second class among the labels and "
+        "a labelled person to hold out (every third one is)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_when_a_run_is_due(case: str) -> None:
+    held, new_labels, per_run, words = CASES[case]
+    assert policy.lacking(STRESS, held, new_labels, per_run) == words
+
+
+def test_windows_of_one_minute_are_one_cluster() -> None:
+    held = [Opinion(o.window_id, o.participant, o.partition, 0.0, o.value, 1.0) for o in ENOUGH]
+    assert policy.lacking(STRESS, held, 60, 10) == "4 more labelled minutes of held-out people"
+
+
+def test_two_raters_of_a_window_make_no_second_window() -> None:
+    twice = [*opinions(3, 15), *opinions(3, 15)]
+    assert policy.lacking(STRESS, twice, 60, 10) == "5 more labelled windows of held-out people"
+
+
+def test_every_third_person_is_held_out() -> None:
+    assert [number for number in range(1, 12) if partition_of(number) == "holdout"] == [2, 5, 8, 11]
