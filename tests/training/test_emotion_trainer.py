@@ -63,6 +63,9 @@ def test_two_steps_resume_and_export(tmp_path: Path) -> None:
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in history] == [1, 2]
 
+    assert emotion_trainer.main(["--data", str(data), "--resume", str(run), "--epochs", "3"]) == 0
+    assert len((run / "history.jsonl").read_text().splitlines()) == 3
+
     out = tmp_path / "model.onnx"
     assert expression.main(["--run", str(run), "--data", str(data), "--out", str(out)]) == 0
     session = ort.InferenceSession(str(out))
@@ -71,7 +74,9 @@ def test_two_steps_resume_and_export(tmp_path: Path) -> None:
     expected, expected_embedding = load_network(run / "best.pt").predict(torch.from_numpy(faces))
     assert probabilities == pytest.approx(expected.numpy(), abs=1e-4)
     assert embedding == pytest.approx(expected_embedding.numpy(), abs=1e-3)
-    assert "n = 7" in out.with_suffix(".md").read_text()
+    card = out.with_suffix(".md").read_text()
+    assert "n = 7" in card
+    assert "After epoch 2 the end of the run was moved from epoch 2 to 3" in card
 
 
 @pytest.mark.slow

@@ -105,12 +105,17 @@ def _start(init: str | None) -> str:
 
 def _recipe(facts: CardFacts) -> str:
     settings = "\n".join(f"| {name} | {value} |" for name, value in facts.config["recipe"].items())
+    moved = "".join(
+        f"\nAfter epoch {move['after_epoch']} the end of the run was moved from epoch {move['from']} to {move['to']}, "
+        "and the fall of the learning rate with it.\n"
+        for move in facts.config.get("end_moved", [])
+    )
     return f"""## Recipe
 
 `python -m training.trainers.emotion_trainer`: AdamW, cosine learning rate after a warm-up, label smoothing, mixup on \
 a share of the batches, moving average of the weights, and a second head (training only) for the FER+ vote shares. \
 Augmentation: flip, rotation, zoom, shift, contrast, brightness, gamma, erasing, blur, noise.
-
+{moved}
 | setting | value |
 |---|---|
 {settings}"""

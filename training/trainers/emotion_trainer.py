@@ -269,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.trainers.emotion_trainer", description="Train the facial expression model on FER2013."
     )
-    parser.add_argument("--epochs", type=int, default=Recipe.epochs, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, help=f"default: {Recipe.epochs}; with --resume: move the end of the run")
     parser.add_argument("--pixels", type=int, default=Recipe.pixels, help="side of the network's input")
     parser.add_argument("--batch", type=int, default=Recipe.batch, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=Recipe.seed, help="default: %(default)s")
@@ -298,10 +298,11 @@ def _start(options: argparse.Namespace) -> Path:
     data_path = fer2013.find_data(options.data)
     data = load_training_data(data_path, _find_ferplus(options.ferplus, data_path))
     if options.resume:
-        run, recipe, init = options.resume, _recipe_of(options.resume), None
+        run, recipe, init = options.resume, _resumed_recipe(options.resume, options.epochs), None
     else:
         run = options.run or Path("runs") / time.strftime("expression-%Y%m%d-%H%M%S")
-        recipe = Recipe(epochs=options.epochs, pixels=options.pixels, batch=options.batch, seed=options.seed)
+        epochs = Recipe.epochs if options.epochs is None else options.epochs
+        recipe = Recipe(epochs=epochs, pixels=options.pixels, batch=options.batch, seed=options.seed)
         init = None if options.from_scratch else _find_init(options.init)
     training = Training(recipe, data, init)
     if options.resume:
@@ -315,9 +316,18 @@ def _start(options: argparse.Namespace) -> Path:
     return Path(run)
 
 
-def _recipe_of(run: Path) -> Recipe:
-    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    return replace(Recipe(), **config["recipe"])
+def _resumed_recipe(run: Path, epochs: int | None) -> Recipe:
+    """The recipe of a run, with its end moved if asked; config.json then keeps after which epoch, and from where."""
+    path = run / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    recipe = Recipe(**config["recipe"])
+    if epochs is None or epochs == recipe.epochs:
+        return recipe
+    done = len((run / "history.jsonl").read_text(encoding="utf-8").splitlines())
+    config.setdefault("end_moved", []).append({"after_epoch": done, "from": recipe.epochs, "to": epochs})
+    config["recipe"]["epochs"] = epochs
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return replace(recipe, epochs=epochs)
 
 
 if __name__ == "__main__":
