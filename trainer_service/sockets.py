@@ -23,7 +23,7 @@ from trainer_service.ingest import Intake, Message, Reply
 
 log = logging.getLogger(__name__)
 
-ROUND_LARGEST = 1_024
+ROUND_LARGEST = 256
 """Messages taken into one commit."""
 
 TICK_MS = 100

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from sentry_proto import codec
+from sentry_proto import codec, limits
 from sentry_proto.curve import client_socket
 from sentry_proto.errors import EnvironmentFault
 from sentry_proto.keys import AGENT, KeyFile
@@ -34,22 +34,25 @@ def study(tmp_path: Path) -> Iterator[Study]:
 
 
 def hammer(database: Path, key: KeyFile, trainer: subprocess.Popen[str], seconds: float) -> set[int]:
-    """Send windows as fast as the socket takes them, kill the trainer after so long; returns what was acked."""
+    """Keep as many windows in flight as the protocol allows, kill the trainer after so long; returns what was acked."""
     acked: set[int] = set()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = client_socket(context, key.endpoints.ingest, key)
-    stream, sequence, deadline = uuid.uuid4().hex, 0, time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        sequence += 1
-        record = codec.encode_record(window(f"{stream[:16]}{sequence:016x}"))
-        socket.send(codec.encode_agent_frame(Item(stream, sequence, record)))
-        while socket.poll(0):
+    stream, sent, deadline = uuid.uuid4().hex, 0, time.monotonic() + seconds
+
+    def hear(timeout_ms: int) -> None:
+        while socket.poll(timeout_ms):
             frame = codec.decode_trainer_frame(socket.recv())
-            acked |= set(frame.sequences) if isinstance(frame, Ack) else set()
+            acked.update(frame.sequences if isinstance(frame, Ack) else ())
+
+    while time.monotonic() < deadline:
+        hear(0)
+        if sent - len(acked) < limits.CREDIT:
+            sent += 1
+            record = codec.encode_record(window(f"{stream[:16]}{sent:016x}"))
+            socket.send(codec.encode_agent_frame(Item(stream, sent, record)))
     trainer.send_signal(signal.SIGKILL)
-    while socket.poll(200):
-        frame = codec.decode_trainer_frame(socket.recv())
-        acked |= set(frame.sequences) if isinstance(frame, Ack) else set()
+    hear(200)
     socket.close(0)
     context.term()
     store = Store(database)
