@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from edge_agent.heads import Heads
@@ -30,9 +30,12 @@ class Link:
         quota: most bytes of records in the outbox.
         slots: where accepted bundles go.
         state: the agent's; `heads` and `update_state` are written here.
+        on_failure: called if the connection dies of a bug.
     """
 
-    def __init__(self, key: KeyFile, folder: Path, quota: int, slots: Slots, state: State) -> None:
+    def __init__(
+        self, key: KeyFile, folder: Path, quota: int, slots: Slots, state: State, on_failure: Callable[[], None]
+    ) -> None:
         self._state = state
         self.outbox = Outbox(folder / "outbox.sqlite", quota)
         self._fetcher = SocketFetcher(key)
@@ -40,7 +43,7 @@ class Link:
         client = UpdateClient(folder / "updates", root, self._fetcher, slots)
         self._updates = UpdateService(client, lambda: state.heads, self._swap)
         hello = Hello(limits.PROTOCOL, self.outbox.stream, LAYOUT_ID, SOFTWARE)
-        self.uplink = Uplink(key, self.outbox, hello, self._heartbeat, self._announced)
+        self.uplink = Uplink(key, self.outbox, hello, self._heartbeat, self._announced, on_failure)
 
     def forget(self, withdrawn: Collection[str]) -> None:
         """Drop what is spooled under withdrawn consents."""
@@ -62,6 +65,8 @@ class Link:
 
     def close(self) -> None:
         """Let the spool drain for a while, then disconnect; the outbox is closed by `outbox.close`."""
-        self.uplink.close()
+        self._fetcher.abort()
         self._updates.close()
+        self.uplink.close()
         self._fetcher.close()
+        self._state.update_state = self._updates.state

@@ -17,12 +17,13 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sentry_proto.codec import encode_record
 from sentry_proto.errors import StorageError
+from sentry_proto.limits import MAX_COUNTS
 from sentry_proto.types import Record, ScoredCount, Stratum, Window
 
 DEFAULT_QUOTA = 256 << 20
@@ -97,9 +98,9 @@ class Outbox:
             raise StorageError(f"cannot open the outbox {path}: {error}") from error
         except (sqlite3.DatabaseError, TypeError) as error:
             raise StorageError(f"the outbox {path} is damaged ({error}); move it away to start a new one") from error
-        self._hold_ballast()
 
     def _open(self) -> None:
+        self._ballast.unlink(missing_ok=True)  # so that a start on a full disk succeeds
         self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
@@ -116,6 +117,7 @@ class Outbox:
         self._spooled, self._bytes = self._db.execute(
             f"SELECT count(*), coalesce(sum(size + {OVERHEAD_BYTES}), 0) FROM spool"  # noqa: S608 - our own constant
         ).fetchone()
+        self._hold_ballast()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -137,12 +139,13 @@ class Outbox:
             return Totals(sent + self._lost, acked, self._spooled, dropped + self._lost)
 
     def counts(self) -> tuple[ScoredCount, ...]:
-        """How many windows were ever scored under what."""
+        """How many windows were ever scored under what; of the newest model versions if these are too many to tell."""
         with self._lock:
             rows = self._db.execute("SELECT model_version, participant, task, alerting, windows FROM counts")
             sums = Counter({Scored(version, who, task, bool(on)): n for version, who, task, on, n in rows})
             sums.update(self._unwritten)
-        return tuple(ScoredCount(s.model_version, s.participant, s.task, s.alerting, n) for s, n in sums.items())
+        newest = sorted(sums.items(), key=lambda entry: -entry[0].model_version)[:MAX_COUNTS]
+        return tuple(ScoredCount(s.model_version, s.participant, s.task, s.alerting, n) for s, n in newest)
 
     def pending(self, exclude: Collection[int], limit: int) -> list[tuple[int, bytes]]:
         """The oldest spooled records that are not in `exclude`: sequence and bytes, at most `limit`."""
@@ -244,7 +247,8 @@ class Outbox:
             except StorageError:
                 self._ballast.unlink(missing_ok=True)
                 self._write(lambda: self._remove(sequences, total))
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                with suppress(sqlite3.OperationalError):  # the log shrinks later, then
+                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _remove(self, sequences: Collection[int], total: str) -> tuple[int, int]:
         freed = gone = 0
@@ -261,7 +265,7 @@ class Outbox:
         try:
             with self._transaction():
                 grown, kept = change()
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise StorageError(f"records cannot be spooled: {error}") from error
         self._spooled += grown
         self._bytes += kept

@@ -94,9 +94,9 @@ class Slots:
                 heads = self._load_slot(slot)
             except (PeerFault, StorageError) as error:
                 self.words = f"gave up {slot.file}: {error}"
-                self._set(self._table.gave_up())
+                self._note(self._table.gave_up())
             else:
-                self._set(self._table.started())
+                self._note(self._table.started())
                 self._version = heads.version
                 return heads
         return None
@@ -133,7 +133,7 @@ class Slots:
     def confirm(self) -> None:
         """The current bundle has scored, or ended cleanly: its starts so far do not count against it."""
         if self._table.trials:
-            self._set(self._table.confirmed())
+            self._note(self._table.confirmed())
 
     def has(self, sha256: str) -> bool:
         """Whether this is the current bundle."""
@@ -162,6 +162,13 @@ class Slots:
         if not self._read_only:
             write_durable(self._pointer, json.dumps(asdict(table), indent=1).encode())
         self._table = table
+
+    def _note(self, table: Table) -> None:
+        """Remember a change that is not worth stopping for on a full disk."""
+        try:
+            self._set(table)
+        except StorageError as error:
+            self._table, self.words = table, str(error)
 
     def _prune(self) -> None:
         named = {slot.file for slot in (self._table.current, self._table.previous) if slot}

@@ -41,6 +41,7 @@ logging.getLogger("tuf").setLevel(logging.CRITICAL)  # every failure is reported
 INTERVAL_S = 60.0
 RETRY_S = 2.0
 REPLY_S = 5.0
+POLL_MS = 100
 FILE_S = 60.0
 CLOCK_TOLERANCE_S = 300.0
 """A bundle may be made this much later than now by our clock."""
@@ -64,6 +65,7 @@ class SocketFetcher(FetcherInterface):
         self._key = key
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
+        self._aborted = threading.Event()
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         return self._chunks(url)
@@ -88,7 +90,9 @@ class SocketFetcher(FetcherInterface):
         try:
             socket.send(pb.FetchRequest(path=path, offset=offset).SerializeToString())
             until = min(time.monotonic() + REPLY_S, deadline)
-            while socket.poll(int(1000 * max(0.0, until - time.monotonic()))):
+            while time.monotonic() < until and not self._aborted.is_set():
+                if not socket.poll(POLL_MS):
+                    continue
                 reply = pb.FetchReply()
                 reply.ParseFromString(socket.recv_multipart()[-1])
                 if (reply.path, reply.offset) == (path, offset):
@@ -105,8 +109,12 @@ class SocketFetcher(FetcherInterface):
             self._socket.close()
             self._socket = None
 
+    def abort(self) -> None:
+        """Let a fetch that is under way fail at once; from any thread."""
+        self._aborted.set()
+
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect; only once no fetch is under way."""
         self._drop()
         self._context.term()
 
@@ -180,10 +188,10 @@ class UpdateService:
             self._wake.set()
 
     def close(self) -> None:
-        """Stop; a check that is under way is waited for no longer than a reply may take."""
+        """Stop, once the check that is under way has ended."""
         self._closing.set()
         self._wake.set()
-        self._thread.join(REPLY_S)
+        self._thread.join()
 
     def _run(self) -> None:
         wait_s = 0.0
@@ -206,6 +214,9 @@ class UpdateService:
         except tuple(kind for kind, _ in FAILURES) as error:
             words = next(words for kind, words in FAILURES if isinstance(error, kind))
             return f"{words}: {error}", not words.startswith("unreachable")
+        except Exception as error:  # our bug: the incumbent runs on, and the log has the traceback
+            log.exception("the check for model updates failed")
+            return f"failed: {error!r}", True
         if heads is not None:
             self._on_heads(heads)
         if clock_suspect(running, now):

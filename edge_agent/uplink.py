@@ -36,6 +36,7 @@ class Uplink:
         hello: the greeting.
         heartbeat: tells the agent's state; called in this object's thread.
         on_model: told the version that the trainer offers, whenever it says so.
+        on_failure: called if the thread dies of a bug, which `close` then raises: better no agent than a silent one.
     """
 
     def __init__(
@@ -45,13 +46,15 @@ class Uplink:
         hello: Hello,
         heartbeat: Callable[[], Heartbeat],
         on_model: Callable[[int], None],
+        on_failure: Callable[[], None],
     ) -> None:
         self._key, self._outbox = key, outbox
-        self._heartbeat, self._on_model = heartbeat, on_model
+        self._heartbeat, self._on_model, self._on_failure = heartbeat, on_model, on_failure
         self._session = AgentSession(hello, time.monotonic())
         self._closing = threading.Event()
         self._closed, self._drain_s = 0.0, DRAIN_S
         self._trouble = ""
+        self._failure: Exception | None = None
         self.words = "connecting"
         self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
         self._thread.start()
@@ -67,8 +70,17 @@ class Uplink:
         self._drain_s = drain_s
         self._closing.set()
         self._thread.join()
+        if self._failure is not None:
+            raise self._failure
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:  # raised again by close
+            self._failure = error
+            self._on_failure()
+
+    def _serve(self) -> None:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = client_socket(context, self._key.endpoints.ingest, self._key)
         watch = ConnectionWatch(self._socket)

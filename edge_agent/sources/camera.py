@@ -94,18 +94,20 @@ class LiveSource:
         self._session = session_name(time.time())
         self._budget = ReopenBudget()
         self._index = 0
+        self._turn = 0
         self._waiting: Device | None = opener()
 
     def frames(self) -> Iterator[Frame]:
-        """Frames for as long as the run lasts; a lost device is reopened."""
-        thinner = Thinner(self._fps)
-        while not self._stop.is_set():
+        """Frames until the run ends or this is called anew; a lost device is reopened."""
+        self._turn += 1
+        turn, thinner = self._turn, Thinner(self._fps)
+        while self._goes_on(turn):
             device = self._take_device()
             if device is None:
                 self._stop.wait(POLL_S)
                 continue
             try:
-                yield from self._read(device, thinner)
+                yield from self._read(device, thinner, turn)
             finally:
                 device.release()
 
@@ -122,8 +124,11 @@ class LiveSource:
         except CameraError:
             return None
 
-    def _read(self, device: Device, thinner: Thinner) -> Iterator[Frame]:
-        while not self._stop.is_set():
+    def _goes_on(self, turn: int) -> bool:
+        return turn == self._turn and not self._stop.is_set()
+
+    def _read(self, device: Device, thinner: Thinner, turn: int) -> Iterator[Frame]:
+        while self._goes_on(turn):
             ok, image = device.read()
             now = time.time()
             if not ok or image is None:

@@ -45,12 +45,12 @@ def run(source: Path, data: Path, *arguments: str) -> dict[str, Any]:
 def test_figures(name: str, shared_dir: Path, tmp_path: Path) -> None:
     duration, least, most = RECORDINGS[name]
     report = run(shared_dir / "videos" / name, tmp_path / "data")
-    assert report["seconds"] in (math.ceil(duration), math.ceil(duration) + 1)
+    assert math.floor(duration) <= report["seconds"] <= math.ceil(duration) + 1
     assert least <= report["face_seconds"] <= most
     assert sum(report["camera_states"].values()) == report["seconds"]
     assert report["frames_read"] == report["frames_scored"]
     assert report["frames_dropped"] == 0
-    assert 5 < report["stages"]["face"]["median_ms"] < 200
+    assert 0.5 < report["stages"]["face"]["median_ms"] < 200
     assert report["error"] == ""
 
 

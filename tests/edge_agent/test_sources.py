@@ -104,6 +104,21 @@ def test_a_blocked_read_is_left_behind(stop: threading.Event) -> None:
     assert all(a.time <= b.time for a, b in itertools.pairwise(seen))
 
 
+def test_a_long_absence_leaves_one_reader_and_opens_the_device_once(stop: threading.Event) -> None:
+    plugged = threading.Event()
+    plugged.set()
+    port = Port(Device(1), Device(1000))
+    capture = LiveCapture(live(port, stop, present=plugged.is_set), stop, stall_s=0.2)
+    plugged.clear()
+    threads = threading.active_count()
+    for _ in zip(capture, range(8), strict=False):
+        pass
+    assert threading.active_count() <= threads + 2, "readers that wait in vain end when another takes over"
+    plugged.set()
+    assert any(frame is not None for frame, _ in zip(capture, range(8), strict=False))
+    assert len(port.opened) == 2
+
+
 def test_a_slow_reader_gets_the_newest_frame_and_loss_is_counted(stop: threading.Event) -> None:
     capture = LiveCapture(live(Port(Device(10_000)), stop), stop)
     taken: list[Frame] = []

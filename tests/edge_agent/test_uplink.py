@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +28,15 @@ class Agent:
         self.announced: list[int] = []
         state = State(participant="P01", session="s1")
         hello = Hello(limits.PROTOCOL, self.outbox.stream, LAYOUT_ID, "test")
-        self.uplink = Uplink(lab.key, self.outbox, hello, lambda: heartbeat(state, self.outbox), self.announced.append)
+        self.failed = threading.Event()
+        self.uplink = Uplink(
+            lab.key,
+            self.outbox,
+            hello,
+            lambda: heartbeat(state, self.outbox),
+            self.announced.append,
+            self.failed.set,
+        )
 
     def close(self) -> None:
         self.uplink.close(drain_s=0)
@@ -120,4 +130,14 @@ def test_at_the_end_records_get_time_to_leave(lab: Lab, tmp_path: Path) -> None:
     assert agent.outbox.totals().acked == 10
     assert trainer.heartbeats[-1].acked == 10, "and the last heartbeat says so"
     agent.outbox.close()
+    trainer.close()
+
+
+def test_a_bug_in_the_uplink_is_never_silent(lab: Lab, tmp_path: Path) -> None:
+    trainer, agent = Trainer(lab), Agent(lab, tmp_path)
+    eventually(lambda: agent.uplink.open, "the session opens")
+    agent.outbox.close()
+    eventually(agent.failed.is_set, "the agent is told")
+    with pytest.raises(sqlite3.ProgrammingError):
+        agent.uplink.close()
     trainer.close()
