@@ -27,7 +27,10 @@ from sentry_proto.limits import MAX_COUNTS
 from sentry_proto.types import Record, ScoredCount, Stratum, Window
 
 DEFAULT_QUOTA = 256 << 20
-BALLAST_BYTES = 256 << 10
+LOG_PAGES = 32
+BALLAST_BYTES = 512 << 10
+"""The write-ahead log is kept short, so that on a full disk the ballast is room enough to work it off, and for acks."""
+
 OVERHEAD_BYTES = 64
 """Of a row and its page, roughly."""
 
@@ -104,7 +107,7 @@ class Outbox:
         self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("PRAGMA journal_size_limit=1048576")
+        self._db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
         verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
@@ -246,9 +249,9 @@ class Outbox:
                 self._write(lambda: self._remove(sequences, total))
             except StorageError:
                 self._ballast.unlink(missing_ok=True)
-                self._write(lambda: self._remove(sequences, total))
-                with suppress(sqlite3.OperationalError):  # the log shrinks later, then
+                with suppress(sqlite3.OperationalError):
                     self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._write(lambda: self._remove(sequences, total))
 
     def _remove(self, sequences: Collection[int], total: str) -> tuple[int, int]:
         freed = gone = 0
