@@ -2,7 +2,7 @@
 
 Everything is a pure function of person and time, so the demo's rater can know the truth without seeing a picture and a
 test can repeat a frame. The states show as tendencies with overlapping noise, not as signs: a tense person blinks more,
-presses the lips, lowers the brows and fidgets; an inattentive one looks and turns away. People differ in shape, tone,
+smiles less, lets the head sink and fidgets; an inattentive one looks and turns away. People differ in shape, tone,
 habits and resting face by more than a state moves them, so heads must compare a person with themselves.
 
 Nobody's psychological state is in here. The numbers were chosen so that a good linear head is often, not always, right.
@@ -242,7 +242,7 @@ def motion(person: Person, t: float) -> Motion:
     return Motion(
         mouth_corners=person.mouth + 0.02 + 0.08 * stress + 0.018 * wave(0, 11),
         mouth_press=max(0.0, 0.04 * stress + 0.015 * wave(1, 9)),
-        jaw=max(0.0, 0.03 + 0.04 * wave(2, 5) - 0.02 * stress),
+        jaw=max(0.0, 0.02 + 0.02 * wave(2, 5) - 0.02 * stress),
         brows=person.brow + 0.02 * wave(3, 8),
         frown=max(0.0, 0.07 * stress + 0.02 * wave(4, 10)),
         lids=_closure(person, t, stress),
