@@ -76,7 +76,7 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         )
         log.info("%s", start_line(options, source.name, state, slots.words))
         ended_by = drive(loop, link, consents)
-        slots.confirm()
+        slots.confirm(state.version)
         return report(loop, state, source.name, link, ended_by), ended_by
 
 

@@ -38,7 +38,7 @@ class Loop:
         state: kept up to date.
         permit: asked again and again whether the run may go on.
         spool: takes records and counts.
-        on_scored: called after the first window that the running heads have scored.
+        on_scored: told the model version that has scored a window.
         duration: seconds of the source's clock after which the loop ends; None for no end.
         stop: ends the loop.
     """
@@ -52,7 +52,7 @@ class Loop:
         state: State,
         permit: Permit,
         spool: Spool,
-        on_scored: Callable[[], None],
+        on_scored: Callable[[int], None],
         duration: float | None,
         stop: threading.Event,
     ) -> None:
@@ -151,10 +151,11 @@ class Loop:
                 self._window(window)
 
     def _window(self, window: FeatureWindow) -> None:
-        outcome = self._observer.window(window, self._state.heads, self._permit.consent_id)
+        heads = self._state.heads  # the updater may replace it any time
+        outcome = self._observer.window(window, heads, self._permit.consent_id)
         self._put(outcome.records, outcome.scored)
-        if outcome.predictions:
-            self._on_scored()
+        if heads and outcome.predictions:
+            self._on_scored(heads.version)
 
     def _put(self, records: list[Record], scored: list[Scored] | None = None) -> None:
         if records or scored:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -78,6 +79,7 @@ class Slots:
         self._read_only = read_only
         self._pointer = folder / "slots.json"
         self._load = load
+        self._lock = threading.Lock()  # the updater accepts while the loop confirms
         self._table = self._read()
         self._version = 0
         self.words = ""
@@ -116,8 +118,9 @@ class Slots:
         slot = Slot(f"{heads.version}-{digest[:16]}.onnx", digest)
         make_folder(self._folder)
         write_durable(self._folder / slot.file, bundle)
-        self._set(self._table.accepted(slot).started())
-        self._version = heads.version
+        with self._lock:
+            self._set(self._table.accepted(slot).started())
+            self._version = heads.version
         self._prune()
         return heads
 
@@ -130,10 +133,11 @@ class Slots:
         if sha256 in self._table.given_up:
             raise MalformedMessage("the offered bundle has failed on this machine before")
 
-    def confirm(self) -> None:
-        """The current bundle has scored, or ended cleanly: its starts so far do not count against it."""
-        if self._table.trials:
-            self._note(self._table.confirmed())
+    def confirm(self, version: int) -> None:
+        """This version has scored, or ended cleanly: if it is current, its starts no longer count against it."""
+        with self._lock:
+            if self._table.trials and version == self._version:
+                self._note(self._table.confirmed())
 
     def has(self, sha256: str) -> bool:
         """Whether this is the current bundle."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -249,3 +252,20 @@ def test_the_data_folder_follows_the_convention(monkeypatch: pytest.MonkeyPatch,
     assert cli.default_data_dir() == tmp_path / "sentry" / "agent"
     monkeypatch.delenv("XDG_DATA_HOME")
     assert cli.default_data_dir() == Path.home() / ".local/share/sentry/agent"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_with_its_report(tmp_path: Path, number: signal.Signals) -> None:
+    code = "import sys; from edge_agent.cli import main; sys.exit(main())"
+    arguments = ["run", "--source", str(good_video(tmp_path)), "--loop", "--json", "--data-dir", str(tmp_path / "data")]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert any("RECORDING" in line for line in process.stderr)
+    time.sleep(1)
+    process.send_signal(number)
+    output, error = process.communicate(timeout=20)
+    assert process.returncode == 0, error
+    assert json.loads(output)["frames_scored"] > 0

@@ -23,16 +23,15 @@ ONE, TWO, THREE = (bundle(version) for version in (1, 2, 3))
 def started(folder: Path) -> int:
     """The version that an agent starts with on this folder, confirmed."""
     found = Slots(folder, LOAD)
-    heads = found.start()
-    found.confirm()
-    return heads.version if heads else 0
+    version = version_of(found.start())
+    found.confirm(version)
+    return version
 
 
 def accepted(folder: Path, *bundles: bytes) -> Slots:
     found = Slots(folder, LOAD)
     for data in bundles:
-        found.accept(data)
-    found.confirm()
+        found.confirm(found.accept(data).version)
     return found
 
 
@@ -96,13 +95,21 @@ def test_two_failed_starts_bring_the_old_bundle_back_for_good(tmp_path: Path) ->
     assert version_of(found.start()) == 1
     with pytest.raises(MalformedMessage, match="failed on this machine before"):
         found.accept(TWO)
-    found.confirm()
+    found.confirm(1)
     assert started(tmp_path) == 1
     assert found.accept(THREE).version == 3
 
 
 def version_of(heads: Heads | None) -> int:
     return heads.version if heads else 0
+
+
+def test_only_the_version_that_scored_is_confirmed(tmp_path: Path) -> None:
+    found = accepted(tmp_path, ONE)
+    found.accept(TWO)
+    found.confirm(1)  # a window that was under way with the old heads says nothing about the new ones
+    assert version_of(Slots(tmp_path, LOAD).start()) == 2
+    assert version_of(Slots(tmp_path, LOAD).start()) == 1
 
 
 def test_a_look_leaves_no_trace(tmp_path: Path) -> None:
