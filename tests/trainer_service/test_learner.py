@@ -92,18 +92,25 @@ def test_from_abstaining_over_a_first_version_to_a_rollback(school: School) -> N
     second = school.decided(2 + len(DEFAULT_TASKS) - 1)
     assert {entry["verdict"] for entry in second if entry["task"] != "stress"} == {"waiting"}
     eventually(lambda: school.learner.describe()["state"] == "idle", 30, "the run by hand ends")
-    before = school.learner.model_version
-
-    if before == 1:
-        with pytest.raises(InputError, match="no parent"):
-            school.learner.rollback(None)
-        with pytest.raises(InputError, match="version 1 is the current one"):
-            school.learner.rollback(1)
-    else:
-        version = school.learner.rollback(None)
-        assert school.models() == {1: "superseded", before: "rolled back", version: "current"}
+    with pytest.raises(InputError, match="version 1 is the current one"):
+        school.learner.rollback(1)
     with pytest.raises(InputError, match="no model version 99"):
         school.learner.rollback(99)
+
+
+def test_a_rollback_publishes_the_old_heads_under_a_new_number(school: School) -> None:
+    school.teach(69)
+    eventually(lambda: school.models() == {1: "current"}, 60, "version 1")
+    school.teach(140)
+    eventually(lambda: school.models() == {1: "superseded", 2: "current"}, 60, "version 2")
+    assert school.learner.rollback(None) == 3
+    assert school.models() == {1: "superseded", 2: "rolled back", 3: "current"}
+    assert school.publisher.current_version() == school.learner.model_version == 3
+    with school.store.read() as connection:
+        (_, first), (metadata, third) = (load_bundle(registry.bundle_of(connection, n)) for n in (1, 3))
+    assert (metadata.version, metadata.parent) == (3, 1)
+    assert (first["stress"].weights == third["stress"].weights).all()
+    assert school.decisions()[0]["trigger"] == "rollback"
 
 
 def test_wrong_labels_are_refused_with_the_reason(school: School) -> None:
