@@ -1,4 +1,4 @@
-"""The whole loop with real processes on real video: windows, labels, a gated update, a hot swap, and a killed trainer."""
+"""The whole loop, real processes on real video: windows, labels, gated update, hot swap, and a killed trainer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.e2e.study import Study, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.shared]
 
-PEOPLE = ("P01", "P02", "P03", "P04")
+PEOPLE = ("P01", "P02", "P03", "P04", "P05")
 CALM, TENSE = "pyfeat_single_face.mp4", "intel_head-pose-male.mp4"
 """Two recordings that the heads can tell apart; which feeling they show does not matter to this test."""
 
@@ -71,7 +71,8 @@ def test_the_loop_closes_and_survives_a_killed_trainer(study: Study, shared_dir:
     assert study.control.call("import_labels", text=text)["stored"] == 0, "the same labels again change nothing"
 
     study.control.call("retrain")
-    eventually(lambda: study.status()["model_version"] == 1, 60, "a candidate passes the gate")
+    decision = eventually(lambda: study.control.call("decisions", limit=1), 60, "the learner decides")[0]
+    assert decision["verdict"] == "published", decision["reason"]
     eventually(lambda: study.agent("lab-1")["model_version"] == 1, 10, "the heartbeat reports version 1")
     scored = eventually(
         lambda: [w for w in windows_of(study) if w["model_version"] == 1 and w["predictions"]], 60, "scored windows"
