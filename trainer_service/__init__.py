@@ -1,3 +1,1 @@
 """Ingest, store, labels, learner, publisher and control API."""
-
-import sentry_proto as _contract  # noqa: F401 - switches off the telemetry of ONNX Runtime before it is loaded
