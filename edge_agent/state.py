@@ -10,6 +10,7 @@ from pathlib import Path
 from edge_agent.heads import Heads
 from edge_agent.outbox import DEFAULT_QUOTA, Outbox
 from edge_agent.stats import FrameRate
+from sentry_proto.limits import MAX_WORDS
 from sentry_proto.tasks import DEFAULT_TASKS, Task
 from sentry_proto.types import CameraState, Heartbeat
 
@@ -89,7 +90,7 @@ def heartbeat(state: State, outbox: Outbox) -> Heartbeat:
         time=time.time(),
         stream=outbox.stream,
         model_version=state.version,
-        update_state=state.update_state,
+        update_state=sendable(state.update_state),
         camera_state=state.camera.value,
         fps=state.rate.value(time.monotonic()),
         participant=state.participant,
@@ -102,6 +103,11 @@ def heartbeat(state: State, outbox: Outbox) -> Heartbeat:
         dropped=totals.dropped,
         software=SOFTWARE,
         frames=state.frames,
-        error=outbox.trouble or state.error,
+        error=sendable(outbox.trouble or state.error),
         counts=outbox.counts(),
     )
+
+
+def sendable(words: str) -> str:
+    """Words of a foreign library, such as a reason with line breaks, as a heartbeat may carry them."""
+    return "".join(c if c.isprintable() else " " for c in words)[:MAX_WORDS]
