@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from edge_agent.sources import Frame, Source
 
 STALL_S = 4.0
-"""A live source without a frame for this long is started anew."""
+"""A live source that says nothing for this long hangs in its device, and is started anew."""
 
 IDLE_S = 0.25
 """The loop hears at least this often, frame or not."""
@@ -48,7 +48,10 @@ class LiveCapture:
             for frame in self._source.frames():
                 if generation != self._generation:
                     return
-                self._put(frame)
+                if frame is None:
+                    self._last = time.monotonic()
+                else:
+                    self._put(frame)
         except Exception as error:  # the loop's thread raises it
             with self._ready:
                 self._error = error
@@ -94,7 +97,7 @@ class DirectCapture:
 
     def __iter__(self) -> Iterator[Frame | None]:
         for frame in self._source.frames():
-            self.read += 1
+            self.read += frame is not None
             yield frame
 
     def restart(self) -> None:

@@ -56,8 +56,11 @@ class Source(Protocol):
         """Seconds of the source's clock in a second of ours."""
         ...
 
-    def frames(self) -> Iterator[Frame]:
-        """Frames in order; may be called again to start over, which a live source does by reopening its device."""
+    def frames(self) -> Iterator[Frame | None]:
+        """Frames in order, and None now and then while a live source waits for its device.
+
+        May be called again to start over, which a live source does by reopening its device.
+        """
         ...
 
     def close(self) -> None:

@@ -97,14 +97,15 @@ class LiveSource:
         self._turn = 0
         self._waiting: Device | None = opener()
 
-    def frames(self) -> Iterator[Frame]:
-        """Frames until the run ends or this is called anew; a lost device is reopened."""
+    def frames(self) -> Iterator[Frame | None]:
+        """Frames until the run ends or this is called anew; None while a lost device cannot be reopened yet."""
         self._turn += 1
         turn, thinner = self._turn, Thinner(self._fps)
         while self._goes_on(turn):
             device = self._take_device()
             if device is None:
                 self._stop.wait(POLL_S)
+                yield None
                 continue
             try:
                 yield from self._read(device, thinner, turn)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edge_agent.capture import LiveCapture
-from edge_agent.sources import Frame, SourceOptions, is_live, open_source
+from edge_agent.sources import Frame, Source, SourceOptions, is_live, open_source
 from edge_agent.sources.base import Image, Pacer, Thinner
 from edge_agent.sources.camera import LiveSource, ReopenBudget, without_credentials
 from sentry_proto.errors import CameraError, MediaError
@@ -65,6 +65,10 @@ def live(port: Port, stop: threading.Event, present: Callable[[], bool] = lambda
     return LiveSource("camera 0", port.open, "P01", stop, present=present)
 
 
+def pictures(source: Source) -> Iterator[Frame]:
+    return (frame for frame in source.frames() if frame is not None)
+
+
 def test_a_camera_that_is_not_there_is_an_error_at_once(stop: threading.Event) -> None:
     with pytest.raises(CameraError):
         live(Port(), stop)
@@ -73,7 +77,7 @@ def test_a_camera_that_is_not_there_is_an_error_at_once(stop: threading.Event) -
 def test_a_failed_read_reopens_the_device_in_the_same_session(stop: threading.Event) -> None:
     first, second = Device(3), Device(3)
     port = Port(first, second)
-    frames = list(itertools.islice(live(port, stop).frames(), 6))
+    frames = list(itertools.islice(pictures(live(port, stop)), 6))
     assert [frame.index for frame in frames] == list(range(6))
     assert len({frame.session for frame in frames}) == 1
     assert first.released
@@ -84,7 +88,7 @@ def test_an_unplugged_camera_is_not_tried_until_it_is_back(stop: threading.Event
     plugged = threading.Event()
     port = Port(Device(1), Device(1))
     source = live(port, stop, present=plugged.is_set)
-    frames = source.frames()
+    frames = pictures(source)
     next(frames)
     threading.Timer(0.6, plugged.set).start()
     begin = time.monotonic()
@@ -108,12 +112,12 @@ def test_a_long_absence_leaves_one_reader_and_opens_the_device_once(stop: thread
     plugged = threading.Event()
     plugged.set()
     port = Port(Device(1), Device(1000))
-    capture = LiveCapture(live(port, stop, present=plugged.is_set), stop, stall_s=0.2)
+    capture = LiveCapture(live(port, stop, present=plugged.is_set), stop, stall_s=0.6)
     plugged.clear()
     threads = threading.active_count()
     for _ in zip(capture, range(8), strict=False):
         pass
-    assert threading.active_count() <= threads + 2, "readers that wait in vain end when another takes over"
+    assert threading.active_count() <= threads
     plugged.set()
     assert any(frame is not None for frame, _ in zip(capture, range(8), strict=False))
     assert len(port.opened) == 2
@@ -218,7 +222,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def frames_of(path: Path, **options: object) -> Iterator[Frame]:
-    return open_source(SourceOptions(str(path), "P01", **{"speed": None, **options})).frames()  # type: ignore[arg-type]
+    return pictures(open_source(SourceOptions(str(path), "P01", **{"speed": None, **options})))  # type: ignore[arg-type]
 
 
 def test_a_recording_loses_nothing_and_begins_on_a_whole_hop(recording: Path) -> None:
