@@ -38,6 +38,12 @@ def windows_of(study: Study) -> list[dict[str, Any]]:
     return found
 
 
+def decision_on(study: Study, task: str) -> dict[str, Any] | None:
+    """The last thing the learner decided about a task."""
+    found: list[dict[str, Any]] = study.control.call("decisions")
+    return next((decision for decision in found if decision["task"] == task), None)
+
+
 def test_the_loop_closes_and_survives_a_killed_trainer(study: Study, shared_dir: Path) -> None:
     videos = shared_dir / "videos"
     trainer = study.start_trainer("--labels-per-run", 1000)
@@ -71,7 +77,7 @@ def test_the_loop_closes_and_survives_a_killed_trainer(study: Study, shared_dir:
     assert study.control.call("import_labels", text=text)["stored"] == 0, "the same labels again change nothing"
 
     study.control.call("retrain")
-    decision = eventually(lambda: study.control.call("decisions", limit=1), 60, "the learner decides")[0]
+    decision = eventually(lambda: decision_on(study, "stress"), 60, "the learner decides")
     assert decision["verdict"] == "published", decision["reason"]
     eventually(lambda: study.agent("lab-1")["model_version"] == 1, 10, "the heartbeat reports version 1")
     scored = eventually(

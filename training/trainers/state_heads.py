@@ -33,10 +33,10 @@ X_CLIP = 6.0
 PRIOR_PRECISION = 100.0
 """Of the zero-mean normal prior on each weight."""
 
-INCUMBENT_PRECISION = 50.0
-"""Of the prior that draws a warm-started weight towards the incumbent's."""
-
 STEPS_COLD, STEPS_WARM = 40, 20
+"""Of L-BFGS. The loss is convex, so a warm start changes how soon the optimum is reached, not where it lies: the old
+labels are replayed, and a prior around the incumbent would count them twice."""
+
 MOST_BALANCE = 10.0
 """No label counts more than so many times for the rareness of its class."""
 
@@ -211,9 +211,8 @@ def _optimise(
     features, forbidden = torch.from_numpy(x), torch.from_numpy(~allowed)[:, None]
     seen = torch.from_numpy(np.ascontiguousarray(counts.T, np.float32))
     # All members side by side as [D, K C]: one matrix product, several times faster than one for each.
-    anchor = torch.from_numpy(np.ascontiguousarray(first_weights.transpose(1, 0, 2).reshape(columns, -1)))
-    weights, bias = anchor.clone().requires_grad_(), torch.from_numpy(first_bias.copy()).requires_grad_()
-    anchor_precision = INCUMBENT_PRECISION if start else 0.0
+    side_by_side = np.ascontiguousarray(first_weights.transpose(1, 0, 2).reshape(columns, -1))
+    weights, bias = (torch.from_numpy(first.copy()).requires_grad_() for first in (side_by_side, first_bias))
     optimiser = torch.optim.LBFGS(
         [weights, bias],
         max_iter=STEPS_WARM if start else STEPS_COLD,
@@ -225,7 +224,7 @@ def _optimise(
         optimiser.zero_grad()
         logits = (features @ weights).view(len(x), members, classes) + bias
         possible = logits.masked_fill(forbidden, -torch.inf).logsumexp(-1)
-        prior = PRIOR_PRECISION * weights.square().sum() + anchor_precision * (weights - anchor).square().sum()
+        prior = PRIOR_PRECISION * weights.square().sum()
         surprise = (seen * (logits.logsumexp(-1) - possible)).sum()
         total = (0.5 * (prior + bias.square().sum()) + surprise) / len(x)
         total.backward()  # type: ignore[no-untyped-call]
