@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import streamlit as st
 
 from dashboard import overview, rates, review
 from dashboard.attention import acted
+from dashboard.cli import ACTED_VARIABLE
 from dashboard.connection import ask
 from dashboard.markup import joined, tag
 from sentry_proto.errors import SentryError
@@ -20,7 +22,7 @@ BANNER_S = 5.0
 def banner() -> None:
     """Say so on every page when what is seen was acted; the page itself reports a trainer that is away."""
     try:
-        words = acted(ask("agents"))
+        words = acted(ask("agents"), ACTED_VARIABLE in os.environ)
     except SentryError:
         return
     if words:

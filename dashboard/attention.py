@@ -12,9 +12,6 @@ from sentry_proto.types import CameraState
 SPOOL_IS_LONG = 200
 """Windows waiting on an agent; more than a moment's backlog."""
 
-PUPPET = "puppet"
-"""Participants of the acted demo have names that begin so."""
-
 _CAMERA_WORDS = {
     CameraState.NO_FACE: "sees no face",
     CameraState.DARK: "sees a dark picture",
@@ -76,11 +73,10 @@ def _next(status: Mapping[str, Any]) -> str:
     return " ".join(f"{task.capitalize()} waits for {words}." for task, words in list(waits.items())[:1])
 
 
-def acted(agents: Sequence[Mapping[str, Any]]) -> str | None:
-    """What to say when an agent shows a puppet or runs its own clock; None when all that is seen is real."""
-    shown = [agent for agent in agents if agent["seen"]]
-    rate = max((agent["clock_rate"] for agent in shown), default=1.0)
-    if rate == 1.0 and not any(agent["participant"].startswith(PUPPET) for agent in shown):
+def acted(agents: Sequence[Mapping[str, Any]], declared: bool = False) -> str | None:
+    """What to say when what is seen was acted, because that was declared or an agent runs its own clock; else None."""
+    rate = max((agent["clock_rate"] for agent in agents if agent["seen"]), default=1.0)
+    if rate == 1.0 and not declared:
         return None
-    pace = f", at {rate:g} times real time" if rate != 1.0 else ""
+    pace = f", at {rate:.3g} times real time" if rate != 1.0 else ""
     return f"A puppet acts what you see{pace}. No psychological state was measured."

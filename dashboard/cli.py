@@ -12,6 +12,7 @@ from sentry_proto.errors import SentryError
 from sentry_proto.keys import CONTROL, KeyFile
 
 KEY_VARIABLE = "SENTRY_CONTROL_KEY"
+ACTED_VARIABLE = "SENTRY_ACTED"
 SCRIPT = Path(__file__).with_name("app.py")
 
 
@@ -23,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--key", type=Path, default=Path("control.key"), help="a key of the role control (control.key)")
     made.add_argument("--port", type=int, default=8501, help="of the web server (8501)")
     made.add_argument("--address", default="127.0.0.1", help="to listen on (127.0.0.1: this machine only)")
+    made.add_argument("--acted", action="store_true", help="say on every page that a puppet acts what is seen")
     return made
 
 
@@ -51,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"sentry-dashboard: {error}", file=sys.stderr)
         return error.exit_code
     os.environ[KEY_VARIABLE] = str(chosen.key.resolve())
+    if chosen.acted:
+        os.environ[ACTED_VARIABLE] = "1"
     print(f"The dashboard is at http://{chosen.address}:{chosen.port}", flush=True)
     become([sys.executable, "-m", "streamlit", *server_arguments(chosen.address, chosen.port)])
 

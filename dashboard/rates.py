@@ -71,8 +71,8 @@ def _rates(status: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None
 
 
 HOW = (
-    "False alarms are counted from verdicts on alerts. Misses are counted from audit windows, drawn at random and "
-    "weighted by one over the probability of being drawn; windows chosen for being uncertain are left out."
+    "False alarms are counted from judged alerts and alerting windows. Misses are counted from audit windows, drawn at "
+    "random and weighted by one over that probability; windows chosen for being uncertain are left out."
 )
 
 
@@ -98,7 +98,10 @@ def _figure(rate: Rate, row: Mapping[str, Any]) -> Html:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Html:
     heads = ("Model", "Windows", "Alerts", "Judged", "Audited", *(rate.title for rate in RATES))
-    ordered = sorted(rows, key=lambda row: (row["model_version"] is not None, -(row["model_version"] or 0)))
+    ordered = sorted(
+        (row for row in rows if row["model_version"] != 0),
+        key=lambda row: (row["model_version"] is not None, -(row["model_version"] or 0)),
+    )
     return table(heads, map(_row, ordered), frozenset({1, 2, 3, 4}))
 
 

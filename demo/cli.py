@@ -35,9 +35,9 @@ TRAINER_PORT = 7810
 START_S = 90.0
 """A slow machine may take this long to start a child."""
 
-SPEED, FPS = 12.0, 2.0
+SPEED, FPS = 15.0, 2.0
 AUDIT, BUDGET = 0.5, 600.0
-LABELS_PER_RUN = 45
+LABELS_PER_RUN = 40
 PACE = Pace(before=1.5, after=1.0)
 """Chosen so that two slow cores keep up, and so that the story takes less than three minutes."""
 
@@ -99,7 +99,7 @@ def _run(chosen: argparse.Namespace, study: Study) -> None:
                 timeline = watch(client, stop, chosen.headless_seconds, family.check)
                 print(json.dumps(timeline.as_json(), indent=None if chosen.json else 1), flush=True)
             else:
-                _show(study, family, stop)
+                _show(study, acted, family, stop)
 
 
 def _stop_on_signal() -> threading.Event:
@@ -128,8 +128,8 @@ def _rater(client: ControlClient, stop: threading.Event) -> Iterator[None]:
         thread.join()
 
 
-def _show(study: Study, family: Family, stop: threading.Event) -> None:
-    family.start("dashboard", study.dashboard())
+def _show(study: Study, acted: bool, family: Family, stop: threading.Event) -> None:
+    family.start("dashboard", study.dashboard(["--acted"] if acted else []))
     _await(lambda: _serves(study.url), "dashboard", family, stop)
     if stop.is_set():
         return

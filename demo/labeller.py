@@ -1,8 +1,9 @@
 """Plays the rater in the demo: labels windows from the puppet's script, a little at a time.
 
 Only a window that lies within one acted state is labelled, because only there is the script unambiguous. Until the
-first version is published, every such window is of use. Afterwards, verdicts on alerts and labels on audit windows come
-first, because error rates rest on them, and the pace is modest.
+first version is published, the rater keeps to the clear cases, the two ends of a scale. Afterwards every class is
+labelled, so the first version's false alarms on the middle ones show up in its error rates and teach the next version;
+alerts and audit windows come first, because the rates rest on them, and the pace is modest.
 """
 
 from __future__ import annotations
@@ -52,6 +53,14 @@ class Due:
     value: str
 
 
+@dataclass(frozen=True, order=True)
+class _Waiting:
+    urgency: int
+    row: int
+    clear: bool
+    due: Due = field(compare=False)
+
+
 @dataclass
 class Rater:
     """Decides what to label next; knows neither clock nor socket."""
@@ -59,7 +68,7 @@ class Rater:
     truth: Truth
     tasks: Mapping[str, Task]
     pace: Pace = field(default_factory=Pace)
-    _waiting: list[tuple[int, int, Due]] = field(default_factory=list)
+    _waiting: list[_Waiting] = field(default_factory=list)
     _seen: int = 0
     _allowance: float = 0.0
     _since: float | None = None
@@ -75,10 +84,10 @@ class Rater:
             self._seen = max(self._seen, int(window["row"]))
             for task, value in self.truth(window).items():
                 if task in self.tasks:
-                    due = Due(
-                        _label_id(window["window_id"], task), window["window_id"], task, self._word(window, task, value)
-                    )
-                    self._waiting.append((_urgency(window), int(window["row"]), due))
+                    word = self._word(window, task, value)
+                    due = Due(_label_id(window["window_id"], task), window["window_id"], task, word)
+                    clear = value in (self.tasks[task].classes[0], self.tasks[task].classes[-1])
+                    self._waiting.append(_Waiting(_urgency(window), int(window["row"]), clear, due))
 
     def _word(self, window: Mapping[str, Any], task: str, value: str) -> str:
         """A verdict for a window that alerted on this task, else the class."""
@@ -93,11 +102,11 @@ class Rater:
         self._since = now
         rate = self.pace.after if model_version else self.pace.before
         self._allowance = min(self._allowance + rate * elapsed, 10.0)
-        order = sorted(self._waiting, key=lambda entry: entry[:2]) if model_version else list(self._waiting)
-        chosen = order[: int(self._allowance)]
+        usable = sorted(self._waiting) if model_version else [entry for entry in self._waiting if entry.clear]
+        chosen = usable[: int(self._allowance)]
         self._allowance -= len(chosen)
-        self._waiting = order[len(chosen) :]
-        return [due for _, _, due in chosen]
+        self._waiting = [entry for entry in self._waiting if entry not in chosen]
+        return [entry.due for entry in chosen]
 
 
 def _urgency(window: Mapping[str, Any]) -> int:

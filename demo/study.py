@@ -70,9 +70,9 @@ class Study:
         files = ["--key", str(self.agent_key), "--data-dir", str(self.agent_dir)]
         return module("edge_agent.cli", "run", "--source", source, *files, *options)
 
-    def dashboard(self) -> list[str]:
+    def dashboard(self, options: Sequence[str] = ()) -> list[str]:
         """The dashboard's command."""
-        return module("dashboard.cli", "--key", str(self.control_key), "--port", str(self.dashboard_port))
+        return module("dashboard.cli", "--key", str(self.control_key), "--port", str(self.dashboard_port), *options)
 
 
 def module(name: str, *arguments: str) -> list[str]:

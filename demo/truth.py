@@ -1,4 +1,4 @@
-"""What was acted in a window: from the window's session and time back to the puppet's script."""
+"""What was acted in a window: from its times back to the puppet's script."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_agent.puppet.script import Playlist, truth_of_window
 
-SHARE = 0.9
+SHARE = 0.85
 """Of a window that one state must fill, to leave no doubt."""
 
 PLAYLIST = Playlist()
@@ -16,9 +16,7 @@ PLAYLIST = Playlist()
 def truth_of(window: Mapping[str, Any], playlist: Playlist = PLAYLIST) -> Mapping[str, str]:
     """The class of each task that the script is sure about, for a window as `windows` lists it.
 
-    The session's number says who acted and for which time; sessions begin at multiples of their length.
+    The script's time is the puppet's clock, so a window's own times say who acted and what.
     """
-    number = int(window["session"].removeprefix("s"))
-    turn, index = divmod(number, len(playlist.people))
-    own_start = turn * playlist.session_s + window["start"] % playlist.session_s
-    return truth_of_window(playlist.people[index], own_start, own_start + window["end"] - window["start"], SHARE)
+    person, _, own_start = playlist.at(window["start"])
+    return truth_of_window(person, own_start, own_start + window["end"] - window["start"], SHARE)

@@ -42,5 +42,5 @@ def test_most_urgent_thing_comes_first(
 
 def test_puppet_or_fast_clock_is_named_as_acted() -> None:
     assert acted([agent(), never_seen()]) is None
-    assert acted([agent(participant="puppet-2")]) == "A puppet acts what you see. No psychological state was measured."
+    assert acted([agent()], declared=True) == "A puppet acts what you see. No psychological state was measured."
     assert "at 10 times real time" in str(acted([agent(clock_rate=10.0)]))

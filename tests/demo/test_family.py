@@ -57,8 +57,10 @@ def test_child_that_ignores_the_signal_is_killed(tmp_path: Path, monkeypatch: py
 def test_dead_child_is_reported_with_its_last_words(tmp_path: Path) -> None:
     with Family(tmp_path) as children:
         children.start("camera", [sys.executable, "-c", "import sys; print('no such camera'); sys.exit(3)"])
+        wait_for(lambda: "no such camera" in children.last_words("camera"))
+        time.sleep(0.2)
         with pytest.raises(EnvironmentFault, match=r"the camera has ended with code 3[\s\S]*no such camera"):
-            wait_for(lambda: bool(children.check()))
+            children.check()
 
 
 def test_child_gets_its_environment(tmp_path: Path) -> None:

@@ -75,3 +75,11 @@ def test_label_id_depends_on_the_window_only() -> None:
         plays.look([window(1)])
         plays.due(0.0, 0)
     assert first.due(1.0, 0)[0].label_id == second.due(1.0, 0)[0].label_id
+
+
+def test_until_the_first_version_only_the_clear_cases_are_labelled() -> None:
+    plays = rater()
+    plays.look([window(1, value="mildly stressed"), window(2, value="stressed"), window(3)])
+    plays.due(0.0, 0)
+    assert [due.window_id for due in plays.due(5.0, 0)] == ["w2", "w3"]
+    assert [due.window_id for due in plays.due(10.0, 1)] == ["w1"]
