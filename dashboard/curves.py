@@ -45,6 +45,8 @@ CURVES: tuple[Curve, ...] = (
     ),
 )
 COLOURS = (POINT, SECOND)
+SHARES = ("Smile", "Brow", "Expression, probability")
+"""Panels whose axis is always 0 to 1, so that a rater can compare one window with the next."""
 
 
 def points(features: Mapping[str, Any], curve: Curve) -> list[dict[str, float | str | None]]:
@@ -97,9 +99,7 @@ def _panel(features: Mapping[str, Any], name: str, curves: list[Curve], length: 
         else None
     )
     colour = alt.Color("line:N", scale=alt.Scale(domain=lines, range=list(COLOURS[: len(lines)])), legend=legend)
-    value = alt.Y(
-        "value:Q", title=None, axis=alt.Axis(tickCount=2, minExtent=34), scale=alt.Scale(zero=False, nice=True)
-    )
+    value = alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=2, minExtent=34), scale=_scale(name))
     tooltip = [alt.Tooltip("line:N", title=name), alt.Tooltip("value:Q", format=".2f"), alt.Tooltip("second:Q")]
     return (
         alt.Chart(alt.Data(values=rows), height=HEIGHT, width="container", title=_title(name))
@@ -127,6 +127,10 @@ def _states(camera_states: str, length: int) -> Any:
             tooltip=["state:N", "from:Q", "to:Q"],
         )
     )
+
+
+def _scale(name: str) -> Any:
+    return alt.Scale(domain=[0, 1]) if name in SHARES else alt.Scale(zero=name.startswith("Head"), nice=True)
 
 
 def _title(name: str) -> Any:

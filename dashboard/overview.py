@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -88,7 +90,8 @@ def _waits(status: Mapping[str, Any]) -> Html:
     state = pill("bad" if learner["state"].startswith("failed") else "good", learner["state"])
     last = f"last run {duration(status['now'] - learner['last_run'])} ago" if learner["last_run"] else "has not run yet"
     line = joined([state, " ", muted(f"{last}{', ' + learner['last_verdict'] if learner['last_verdict'] else ''}")])
-    rows = [[tag("b", task), words] for task, words in learner["waits_for"].items()]
+    waits = sorted(learner["waits_for"].items(), key=itemgetter(1))
+    rows = [[tag("b", ", ".join(t for t, _ in same)), words] for words, same in groupby(waits, key=itemgetter(1))]
     return joined([tag("p", line, "s-line"), table(("Task", "Waits for"), rows) if rows else ""])
 
 

@@ -102,7 +102,7 @@ def _question(desk: Desk, task: Task, rater: str, chosen: Mapping[str, Any], wai
     tone, word, why = REASONS.get(chosen["reason"], ("quiet", chosen["reason"], ""))
     asking = f"Was {task.name} there?" if _is_verdict(task, chosen) else f"Which {task.name} do you see?"
     with st.container(border=True, key="answers", gap="small"):
-        heading(asking, f"{plural(waiting, 'window')} to review")
+        heading(asking, f"{plural(waiting, 'window')}{' or more' if waiting >= QUEUE else ''} to review")
         st.html(tag("div", joined([pill(tone, word), muted(f" {why}")]), "s-why"))
         if not rater:
             st.caption("Enter a rater's pseudonym above; every label keeps who gave it.")

@@ -42,7 +42,7 @@ def _chapter(decision: Mapping[str, Any]) -> Chapter:
         "waiting": f"Waiting: {task}",
     }.get(verdict, f"{str(verdict).capitalize()}: {task}")
     learned = _basis(decision["labels"], decision["people"])
-    reason = str(decision["reason"])
+    reason = str(decision["reason"]).removeprefix(f"{task}: ")
     detail = f"{reason[:1].upper()}{reason[1:]}".rstrip(".") + "."
     return Chapter(_TONES.get(verdict, "quiet"), headline, f"{detail} {learned}".strip(), decision["time"])
 

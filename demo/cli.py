@@ -143,7 +143,7 @@ def _consent(study: Study, chosen: argparse.Namespace) -> None:
     source = f"camera {chosen.source}" if chosen.source.isdigit() else chosen.source
     fate = "It stays until you delete it." if chosen.dir else "It is deleted when the demo ends."
     places = {"folder": study.folder, "agent_folder": study.agent_dir}
-    ask_consent({"source": source, "features": N_SECOND, "fate": fate, **places})
+    ask_consent({"source": source, "features": N_SECOND, "fate": fate, **places}, input)
     grant = ["consent", "grant", "--participant", PARTICIPANT, "--data-dir", str(study.agent_dir)]
     run_module("edge_agent.cli", *grant)
 

@@ -23,7 +23,7 @@ How to withdraw    Press Ctrl-C: the recording ends. Delete the folder to delete
 """
 
 
-def ask_consent(fields: dict[str, object], ask: Callable[[str], str] = input) -> None:
+def ask_consent(fields: dict[str, object], ask: Callable[[str], str]) -> None:
     """Show what happens to the person's data, and go on only after an explicit yes.
 
     Raises:
