@@ -66,7 +66,7 @@ class Workbench:
         heads, metrics = self._live(job.parent)
         findings = []
         for name, held in self._opinions(job.tasks).items():
-            candidate, finding = self._try(self._tasks[name], held, heads.get(name), job.version)
+            candidate, finding = self._try(self._tasks[name], held, heads.get(name))
             findings.append(finding)
             if finding.passed:
                 heads[name], metrics[name] = candidate, finding.metrics
@@ -111,9 +111,7 @@ class Workbench:
         with self._store.read() as connection:
             return {name: opinions(connection, name) for name in tasks}
 
-    def _try(
-        self, task: Task, held: Sequence[Opinion], incumbent: TaskHead | None, seed: int
-    ) -> tuple[TaskHead, Finding]:
+    def _try(self, task: Task, held: Sequence[Opinion], incumbent: TaskHead | None) -> tuple[TaskHead, Finding]:
         """Fit a candidate on the people to train on, and judge it on those held out."""
         pooled, allowed = self._fetch(held), _allowed(task, held)
         weights = np.array([opinion.weight for opinion in held])
@@ -121,7 +119,7 @@ class Workbench:
         train = np.array([opinion.partition == TRAIN for opinion in held])
         holdout = np.array([opinion.partition == HOLDOUT for opinion in held])
         trained_on = [person for person, here in zip(people, train, strict=True) if here]
-        head = fit_head(task, pooled[train], allowed[train], weights[train], trained_on, incumbent, seed=seed)
+        head = fit_head(task, pooled[train], allowed[train], weights[train], trained_on, incumbent)
         judged = [opinion for opinion, here in zip(held, holdout, strict=True) if here]
         verdict = judge(
             task,
@@ -130,7 +128,6 @@ class Workbench:
             incumbent.predict(pooled[holdout]).mean if incumbent else None,
             _prior(allowed[train], weights[train]),
             cluster_ids([opinion.participant for opinion in judged], [opinion.start for opinion in judged]),
-            seed,
         )
         return head, Finding(task.name, verdict.passed, verdict.reason, verdict.metrics, len(held), len(set(people)))
 

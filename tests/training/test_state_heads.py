@@ -40,11 +40,11 @@ def test_learns_a_state_of_people_it_has_never_seen() -> None:
     assert result["ece"] < 0.15
 
 
-def test_forty_windows_of_four_people_do_no_harm() -> None:
+def test_forty_windows_of_four_people_already_help_and_never_harm_much() -> None:
     uniform = figures(TEST.allowed, np.full((len(TEST.states), 3), 1 / 3))["brier"]
-    for seed in range(4):
-        assert score(fit(make_study(people=4, windows=10, effect=1.5, seed=seed)))["brier"] < uniform
-        assert score(fit(make_study(people=4, windows=10, effect=0.0, seed=seed)))["brier"] < uniform + 0.1
+    found = [score(fit(make_study(people=4, windows=10, effect=1.5, seed=seed)))["brier"] for seed in range(8)]
+    assert np.mean(found) < uniform - 0.05
+    assert max(found) < uniform + 0.02
 
 
 def test_the_same_seed_gives_the_same_head_and_another_seed_another() -> None:
@@ -113,17 +113,22 @@ def test_pure_noise_is_answered_with_doubt() -> None:
     assert head.predict(TEST.pooled).mean.max(1).mean() < 0.5
 
 
-def test_warm_start_stays_near_the_incumbent() -> None:
-    incumbent = fit(make_study(people=10, windows=40, effect=1.5, seed=1))
-    few = make_study(people=3, windows=8, effect=1.5, seed=30)
-    nonsense = np.roll(few.allowed, 1, axis=1)
-    warm, cold = fit(few, nonsense, warm_start=incumbent), fit(few, nonsense)
-    reference = incumbent.predict(TEST.pooled).mean
-    assert (
-        np.abs(warm.predict(TEST.pooled).mean - reference).mean()
-        < np.abs(cold.predict(TEST.pooled).mean - reference).mean()
-    )
-    assert score(warm)["brier"] < score(cold)["brier"]
+def test_a_warm_start_arrives_where_a_cold_one_does() -> None:
+    study = make_study(people=10, windows=40, effect=1.5, seed=1)
+    elsewhere = fit(make_study(people=6, windows=20, effect=1.5, seed=30))
+    warm, cold = fit(study, warm_start=elsewhere), fit(study)
+    np.testing.assert_allclose(warm.predict(TEST.pooled).mean, cold.predict(TEST.pooled).mean, atol=0.02)
+
+
+@pytest.mark.parametrize("people", [4, 10])
+def test_a_few_new_labels_change_little(people: int) -> None:
+    study = make_study(people=people, windows=40, effect=1.5, seed=1)
+    most = np.arange(len(study.states)) % 40 < 38
+    names = [name for name, keep in zip(study.participants, most, strict=True) if keep]
+    incumbent = fit_head(STRESS, study.pooled[most], study.allowed[most], np.ones(most.sum()), names)
+    candidate = fit(study, warm_start=incumbent)
+    difference = np.abs(candidate.predict(TEST.pooled).mean - incumbent.predict(TEST.pooled).mean)
+    assert difference.mean() < 0.03
 
 
 def test_warm_start_improves_with_more_people() -> None:

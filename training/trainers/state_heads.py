@@ -6,8 +6,9 @@ the few labels of one study, one weight vector per class under a strong prior is
 classes is learned from them, and a verdict keeps its plain meaning: a sum of class probabilities.
 
 Member k never sees the people of fold k (a fold is a hash of the person's name, so it is the same in every version and
-nothing leaks through a warm start). Its predictions there are subject-disjoint, and the temperature (Guo et al. 2017)
-is fitted on them. What it does see is resampled with Poisson(1) counts (online bagging, Oza and Russell 2001).
+nothing leaks through a warm start). What it does see is resampled with Poisson(1) counts (online bagging, Oza and
+Russell 2001), which leaves out more people. The temperature (Guo et al. 2017) is fitted on what the members that never
+saw a person predict for that person, averaged as the ensemble is.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ from training.pooling import N_POOLED, seen_columns
 X_CLIP = 6.0
 """Standardised features are clipped here, so that one wild column cannot decide a window."""
 
-PRIOR_PRECISION = 100.0
+PRIOR_PRECISION = 50.0
 """Of the zero-mean normal prior on each weight."""
 
-STEPS_COLD, STEPS_WARM = 40, 20
-"""Of L-BFGS. The loss is convex, so a warm start changes how soon the optimum is reached, not where it lies: the old
-labels are replayed, and a prior around the incumbent would count them twice."""
+STEPS = 150
+"""Of L-BFGS at most; it stops earlier once it has arrived. The loss is convex, so a warm start changes how soon the
+optimum is reached, not where it lies: the old labels are replayed, and a prior around the incumbent would count them
+twice. Stopping far from it would make a candidate differ from its incumbent by more than the new labels say."""
 
 MOST_BALANCE = 10.0
 """No label counts more than so many times for the rareness of its class."""
@@ -128,10 +130,10 @@ def fit_head(
     x = standardise(pooled, centre, scale)
     balanced = class_balance(allowed, weights, MOST_BALANCE)
     held_out = _held_out(groups, members)
-    resampled = balanced * _bootstrap(groups, held_out, members, np.random.default_rng(seed))
+    resampled = balanced * _bootstrap(groups, held_out, seed)
     start = _rebase(warm_start, task, members, centre, scale)
     matrix, bias = _optimise(x, allowed, resampled, start, members)
-    temperature = _temperature(_logits(x, matrix, bias), allowed, balanced * held_out)
+    temperature = _temperature(_logits(x, matrix, bias), allowed, balanced, _unseen(groups, resampled))
     return TaskHead(task, centre, scale, matrix, bias, temperature)
 
 
@@ -169,13 +171,21 @@ def _held_out(groups: Sequence[str], members: int) -> NDArray[np.bool_]:
     return held_out
 
 
-def _bootstrap(
-    groups: Sequence[str], held_out: NDArray[np.bool_], members: int, generator: np.random.Generator
-) -> NDArray[np.float64]:
-    """How often each member sees each window, float [K, N], scaled so that every member sees N windows."""
+def _bootstrap(groups: Sequence[str], held_out: NDArray[np.bool_], seed: int) -> NDArray[np.float64]:
+    """How often each member sees each window, float [K, N], scaled so that every member sees N windows.
+
+    What a person's windows draw depends on the person and the seed alone, so that a candidate sees the old labels as
+    its incumbent did and the two differ by what is new.
+    """
+    members = len(held_out)
     names, index = np.unique(np.array(groups), return_inverse=True)
-    unit = index if len(names) >= PEOPLE_TO_RESAMPLE else np.arange(len(groups))
-    counts = generator.poisson(1.0, (members, unit.max() + 1))[:, unit] * ~held_out
+    counts = np.zeros(held_out.shape)
+    for number, name in enumerate(names):
+        windows = np.flatnonzero(index == number)
+        draws = len(windows) if len(names) < PEOPLE_TO_RESAMPLE else 1
+        generator = np.random.default_rng((seed, zlib.crc32(name.encode())))
+        counts[:, windows] = generator.poisson(1.0, (draws, members)).T
+    counts *= ~held_out
     counts = np.where(counts.any(1, keepdims=True), counts, ~held_out).astype(np.float64)
     scaled: NDArray[np.float64] = counts * len(groups) / counts.sum(1, keepdims=True)
     return scaled
@@ -215,7 +225,7 @@ def _optimise(
     weights, bias = (torch.from_numpy(first.copy()).requires_grad_() for first in (side_by_side, first_bias))
     optimiser = torch.optim.LBFGS(
         [weights, bias],
-        max_iter=STEPS_WARM if start else STEPS_COLD,
+        max_iter=STEPS,
         tolerance_grad=1e-4,
         line_search_fn="strong_wolfe",
     )
@@ -235,13 +245,26 @@ def _optimise(
     return np.ascontiguousarray(fitted), bias.detach().numpy()
 
 
-def _temperature(logits: Float32, allowed: NDArray[np.bool_], counts: NDArray[np.float64]) -> float:
-    """The temperature with the least loss where members predict people they have not seen; 1 without such."""
-    if not counts.any():
+def _unseen(groups: Sequence[str], counts: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which windows are of people that a member has seen no window of, bool [K, N]."""
+    _, index = np.unique(np.array(groups), return_inverse=True)
+    seen = np.stack([np.bincount(index, weights=row) for row in counts])
+    unseen: NDArray[np.bool_] = (seen == 0)[:, index]
+    return unseen
+
+
+def _temperature(
+    logits: Float32, allowed: NDArray[np.bool_], weights: NDArray[np.float64], unseen: NDArray[np.bool_]
+) -> float:
+    """The temperature with the least loss of the ensembles that never saw the person; 1 where there are none."""
+    asked = unseen.T[:, :, None]
+    judged = unseen.any(0)
+    if not judged.any():
         return 1.0
-    member, window = np.nonzero(counts)
-    held, possible, weight = logits[window, member], allowed[window], counts[member, window]
-    evidence = [weight @ np.log(np.maximum((_softmax(held / t) * possible).sum(-1), SMALLEST)) for t in TEMPERATURES]
+    evidence = np.zeros(len(TEMPERATURES))
+    for number, temperature in enumerate(TEMPERATURES):
+        mean = (_softmax(logits / temperature) * asked).sum(1)[judged] / asked.sum(1)[judged]
+        evidence[number] = weights[judged] @ np.log(np.maximum((mean * allowed[judged]).sum(-1), SMALLEST))
     prior = 0.5 * (np.log(TEMPERATURES) / TEMPERATURE_SPREAD) ** 2
     return float(TEMPERATURES[int(np.argmin(prior - evidence))])
 
