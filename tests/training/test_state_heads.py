@@ -45,6 +45,8 @@ def test_forty_windows_of_four_people_already_help_and_never_harm_much() -> None
     found = [score(fit(make_study(people=4, windows=10, effect=1.5, seed=seed)))["brier"] for seed in range(8)]
     assert np.mean(found) < uniform - 0.05
     assert max(found) < uniform + 0.02
+    for seed in range(4):
+        assert score(fit(make_study(people=4, windows=10, effect=0.0, seed=seed)))["brier"] < uniform + 0.1
 
 
 def test_the_same_seed_gives_the_same_head_and_another_seed_another() -> None:
