@@ -16,7 +16,7 @@ PEOPLE = ("P01", "P02", "P03", "P04", "P05")
 CALM, TENSE = "pyfeat_single_face.mp4", "intel_head-pose-male.mp4"
 """Two recordings that the heads can tell apart; which feeling they show does not matter to this test."""
 
-EVERY_WINDOW = ("--audit", 1, "--speed", "max", "--fps", 4)
+EVERY_WINDOW = ("--audit", 1, "--speed", "max", "--fps", 3)
 
 
 def record(study: Study, key: Path, person: str, video: Path, seconds: int) -> None:
@@ -52,7 +52,7 @@ def test_the_loop_closes_and_survives_a_killed_trainer(study: Study, shared_dir:
     for person in PEOPLE:
         study.consent("lab-1", person)
         for video, state in ((CALM, "calm"), (TENSE, "stressed")):
-            record(study, key, person, videos / video, 80)
+            record(study, key, person, videos / video, 130)
             fresh = {w["session"] for w in windows_of(study)} - sessions.keys()
             assert len(fresh) == 1
             sessions[fresh.pop()] = state
