@@ -187,7 +187,7 @@ def test_windows_of_one_person_do_not_count_as_independent() -> None:
     candidate, opponent = holdout.head(1.0, noise=1.0), np.full((180, 3), 1 / 3)
 
     def width(clusters: list[str]) -> float:
-        _, low, high = improvement(holdout.allowed, candidate, opponent, clusters, 0)
+        _, low, high = improvement(holdout.allowed, candidate, opponent, clusters, 0, 0.95)
         return high - low
 
     assert width(holdout.groups) > 1.3 * width([str(i) for i in range(180)])
@@ -228,8 +228,8 @@ def test_balanced_accuracy_is_the_mean_recall() -> None:
 
 def test_student_quantiles() -> None:
     known = {4: 2.776, 5: 2.571, 10: 2.228, 30: 2.042, 1_000: 1.962}
-    assert all(student_quantile(degrees) == pytest.approx(value, abs=0.01) for degrees, value in known.items())
-    assert all(student_quantile(a) > student_quantile(b) for a, b in pairwise(sorted(known)))
+    assert all(student_quantile(degrees, 0.975) == pytest.approx(value, abs=0.01) for degrees, value in known.items())
+    assert all(student_quantile(a, 0.975) > student_quantile(b, 0.975) for a, b in pairwise(sorted(known)))
 
 
 def test_shapes_that_do_not_fit_are_our_own_fault() -> None:
