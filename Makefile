@@ -47,7 +47,6 @@ format: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.push_latency
-	$(BIN)/python -m benchmarks.edge
 
 train: $(VENV)/dev.stamp
 	$(BIN)/python -m training.trainers.emotion_trainer

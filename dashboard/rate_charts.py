@@ -52,7 +52,7 @@ def chart(rows: Sequence[Mapping[str, Any]], key: str) -> Any | None:
     values = points(rows, key)
     if not values:
         return None
-    form = "~g" if key == PER_HOUR else "%"
+    form = "~f" if key == PER_HOUR else "%"
     axis = alt.Axis(format=form, tickCount=5, title=None)
     versions = alt.X("version:N", sort=None, title="model version", axis=alt.Axis(labelAngle=0))
     tooltip = [alt.Tooltip("version:N"), alt.Tooltip("words:N", title="rate")]
