@@ -13,7 +13,7 @@ help:
 	@echo "make test            the fast tests;  make test-all: every test"
 	@echo "make lint            ruff, mypy --strict, import contracts"
 	@echo "make bench           the figures that README and docs quote"
-	@echo "make train           train the expression model (needs FER2013, see docs/expression-model.md)"
+	@echo "make train           train the expression model (needs FER2013, see training/datasets/fer2013.py)"
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
