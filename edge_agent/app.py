@@ -17,7 +17,7 @@ import numpy as np
 
 from edge_agent.capture import capture
 from edge_agent.consent import NOT_NEEDED, PUPPET_CONSENT, ConsentBook, Permit, check_participant
-from edge_agent.durable import lock_folder, make_folder
+from edge_agent.folder import lock_folder, make_folder
 from edge_agent.heads import Heads, provider
 from edge_agent.link import Link
 from edge_agent.loop import Loop

@@ -109,7 +109,7 @@ def _extract(options: argparse.Namespace) -> int:
 
 def _grant(options: argparse.Namespace) -> int:
     from edge_agent.consent import ConsentBook, describe, end_of_day  # noqa: PLC0415
-    from edge_agent.durable import make_folder  # noqa: PLC0415
+    from edge_agent.folder import make_folder  # noqa: PLC0415
 
     make_folder(options.data_dir)
     now = time.time()

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from datetime import time as clock_time
 from pathlib import Path
 
-from edge_agent.durable import write_durable
+from sentry_proto.durable import write_durable
 from sentry_proto.errors import ConsentMissing, InputError, StorageError
 from sentry_proto.limits import MAX_TEXT
 

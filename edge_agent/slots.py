@@ -19,8 +19,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from edge_agent.durable import make_folder, write_durable
+from edge_agent.folder import make_folder
 from edge_agent.heads import Heads
+from sentry_proto.durable import write_durable
 from sentry_proto.errors import MalformedMessage, PeerFault, StorageError
 
 MOST_TRIALS = 2

@@ -25,13 +25,14 @@ from tuf.api import exceptions as tuf_errors
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater as TufUpdater
 
-from edge_agent.durable import make_folder, sync_folder
+from edge_agent.folder import make_folder
 from edge_agent.heads import Heads
 from edge_agent.slots import Slots
 from sentry_proto import limits
 from sentry_proto import sentry_pb2 as pb
 from sentry_proto.bundle import TARGET
 from sentry_proto.curve import client_socket
+from sentry_proto.durable import sync_folder
 from sentry_proto.errors import MalformedMessage, PeerFault, SentryError
 from sentry_proto.keys import KeyFile
 

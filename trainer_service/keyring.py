@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from platformdirs import user_data_path
 from securesystemslib.signer import CryptoSigner
 
+from sentry_proto.durable import write_durable
 from sentry_proto.errors import EnvironmentFault, InputError, KeyFileError
 from sentry_proto.keys import (
     CONTROL,
@@ -37,7 +38,6 @@ from sentry_proto.keys import (
     Endpoints,
     KeyFile,
     read_private_json,
-    write_private,
 )
 from trainer_service.repository import OfflineSigners, OnlineSigners, create_repository
 
@@ -123,11 +123,11 @@ def init(folder: Path, host: str, port: int, now: datetime) -> Home:
     offline = OfflineSigners(*_new_signers(home.offline, ("root", "targets")))
     online = OnlineSigners(*_new_signers(home.online, ("heads", "snapshot", "timestamp")))
     create_repository(home.repository, offline, online, now)
-    write_private(home.enrolled, "{}")
+    write_durable(home.enrolled, b"{}")
     public, secret = _new_curve_pair()
     endpoints = Endpoints.of(host, port)
     server = {"sentry_trainer": FORMAT, "public": public, "secret": secret, "endpoints": asdict(endpoints)}
-    write_private(home.server_key, json.dumps(server, indent=1))
+    write_durable(home.server_key, json.dumps(server, indent=1).encode())
     enroll(home, CONTROL, home.control_key, CONTROL, now)
     return home
 
@@ -227,14 +227,14 @@ def _edit(home: Home) -> Iterator[dict[str, dict[str, Any]]]:
     with hold_lock(home.folder / ".enrolled.lock", "", wait=True):
         entries = {name: dict(entry) for name, entry in AllowList(home.enrolled).entries.items()}
         yield entries
-        write_private(home.enrolled, json.dumps(entries, indent=1))
+        write_durable(home.enrolled, json.dumps(entries, indent=1).encode())
 
 
 def _new_signers(folder: Path, roles: tuple[str, ...]) -> list[CryptoSigner]:
     folder.mkdir(mode=0o700, parents=True)
     signers = [CryptoSigner.generate_ed25519() for _ in roles]
     for role, signer in zip(roles, signers, strict=True):
-        write_private(folder / f"{role}.pem", signer.private_bytes.decode("ascii"))
+        write_durable(folder / f"{role}.pem", signer.private_bytes)
     return signers
 
 

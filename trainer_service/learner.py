@@ -20,7 +20,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from sentry_proto.errors import InputError, RequestRefused, SentryError
+from sentry_proto.errors import InputError, RequestRefused, SentryError, StorageError
 from sentry_proto.tasks import Task
 from trainer_service import policy, registry, schema
 from trainer_service.jobs import Learn, Outcome, Prepare, Republish
@@ -172,7 +172,7 @@ class Learner(threading.Thread):
         self._next_renewal = time.monotonic() + RENEW_EVERY_S
         try:
             self._publisher.renew(datetime.now(UTC))
-        except OSError as error:
+        except (StorageError, OSError) as error:
             self._fail(f"the update repository could not be signed again: {error}")
 
     def _try_to_look(self, by_hand: bool) -> None:

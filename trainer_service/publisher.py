@@ -13,6 +13,7 @@ from pathlib import Path
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
 from sentry_proto.bundle import TARGET
+from sentry_proto.durable import write_durable
 from trainer_service.repository import (
     HEADS,
     ONLINE_LIFE,
@@ -21,7 +22,6 @@ from trainer_service.repository import (
     expiry,
     sign,
     target_path,
-    write_durable,
 )
 
 KEPT = 20

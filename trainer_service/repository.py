@@ -9,8 +9,6 @@ So whoever steals the online keys can sign a bundle, but never change who may si
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,6 +26,8 @@ from tuf.api.metadata import (
     Targets,
     Timestamp,
 )
+
+from sentry_proto.durable import write_durable
 
 HEADS = "heads"
 PATTERN = "heads/*"
@@ -108,27 +108,3 @@ def target_path(target: str, data: bytes) -> str:
     """The file, below `targets/`, that holds this content of a target (consistent snapshots)."""
     folder, _, name = target.rpartition("/")
     return f"{folder}/{hashlib.sha256(data).hexdigest()}.{name}"
-
-
-def write_durable(path: Path, data: bytes) -> None:
-    """Replace a file so that after a crash there is the old one or the new one, and remember it on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -8,9 +8,7 @@ list of enrolled public keys; an identity is looked up from the key that CURVE h
 from __future__ import annotations
 
 import json
-import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 
 import zmq.utils.z85
 
+from sentry_proto.durable import write_durable
 from sentry_proto.errors import KeyFileError
 
 FORMAT = 1
@@ -63,7 +62,7 @@ class KeyFile:
 
     def save(self, path: Path) -> None:
         """Write the file with mode 0600, whole or not at all."""
-        write_private(path, json.dumps({"sentry_key": FORMAT, **asdict(self)}, indent=1))
+        write_durable(path, json.dumps({"sentry_key": FORMAT, **asdict(self)}, indent=1).encode())
 
     @staticmethod
     def load(path: Path, role: str) -> KeyFile:
@@ -124,21 +123,6 @@ class AllowList:
     def entries(self) -> Mapping[str, Mapping[str, Any]]:
         """Every name ever enrolled, with `public`, `role`, `enrolled` and `revoked`."""
         return self._entries
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a secret atomically, readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def read_private_json(path: Path) -> dict[str, Any]:

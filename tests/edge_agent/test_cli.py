@@ -193,7 +193,7 @@ def test_a_withdrawal_stops_a_running_recording(tmp_path: Path, capsys: pytest.C
 
 
 def test_two_agents_never_share_a_data_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from edge_agent.durable import lock_folder, make_folder
+    from edge_agent.folder import lock_folder, make_folder
 
     folder = tmp_path / "data"
     make_folder(folder)

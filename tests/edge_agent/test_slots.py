@@ -138,7 +138,7 @@ def test_a_kill_at_any_step_of_an_accept_leaves_the_old_or_the_new(
 
         return counted
 
-    monkeypatch.setattr("edge_agent.durable.os.fsync", step(os.fsync))
+    monkeypatch.setattr("sentry_proto.durable.os.fsync", step(os.fsync))
     monkeypatch.setattr(Path, "replace", step(Path.replace))
     found = Slots(tmp_path, LOAD)
     try:

@@ -11,10 +11,11 @@ from tuf.api.metadata import Metadata, Targets
 from tuf.ngclient import FetcherInterface, Updater
 
 from sentry_proto.bundle import TARGET
+from sentry_proto.durable import write_durable
 from trainer_service import keyring, publisher
 from trainer_service.keyring import Home
 from trainer_service.publisher import Publisher
-from trainer_service.repository import target_path, write_durable
+from trainer_service.repository import target_path
 from trainer_service.update_server import Updates
 
 STEPS = ("target", "heads", "snapshot", "timestamp")
