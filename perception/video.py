@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from sentry_proto.errors import MediaError
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # for the same reason
+
 FALLBACK_FPS = 30.0
 PLAUSIBLE_FPS = (0.1, 1000.0)
 
