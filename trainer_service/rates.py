@@ -18,6 +18,9 @@ from training.evaluation.rates import AlertCounts, JudgedWindows, TaskCounts, es
 HOP_S = 5.0
 """Seconds from one scored window to the next; a scored window stands for so much time."""
 
+CLUSTER_S = 60
+"""Windows overlap: those of one person that start within the same minute count as a cluster, not as independent."""
+
 
 @dataclass
 class _Tally:
@@ -25,13 +28,14 @@ class _Tally:
 
     Attributes:
         scored: alerting -> number of scored windows, from the heartbeats.
-        alerting, quiet: whether the event was there, per judged alerting and per judged quiet audit window.
+        alerting, quiet: whether the event was there, per judged alerting and per judged quiet audit window, with the
+            name of the cluster that the window stands in.
         verdicts: verdict or None -> number of alerts.
     """
 
     scored: Counter[bool] = field(default_factory=Counter)
-    alerting: list[bool] = field(default_factory=list)
-    quiet: list[bool] = field(default_factory=list)
+    alerting: list[tuple[bool, str]] = field(default_factory=list)
+    quiet: list[tuple[bool, str]] = field(default_factory=list)
     verdicts: Counter[str | None] = field(default_factory=Counter)
 
     def __iadd__(self, other: _Tally) -> _Tally:
@@ -73,11 +77,12 @@ def _tallies(connection: Connection, task: Task, where: Mapping[str, str]) -> di
     )
     for version, alerting, number in connection.execute(chosen):
         tallies[version].scored[alerting] += number
-    for version, alerting, stratum, event in _judged(connection, task, where):
+    for row, alerting, event in _judged(connection, task, where):
+        cluster = f"{row.participant} {int(row.start // CLUSTER_S)}"
         if alerting:
-            tallies[version].alerting.append(event)
-        elif stratum == Stratum.AUDIT:
-            tallies[version].quiet.append(event)
+            tallies[row.model_version].alerting.append((event, cluster))
+        elif row.stratum == Stratum.AUDIT:
+            tallies[row.model_version].quiet.append((event, cluster))
     alerts = schema.alerts.c
     conditions = [alerts.task == task.name, *(alerts[name] == value for name, value in where.items())]
     for alert in views.alerts(connection, {task.name: task}, conditions, None):
@@ -85,11 +90,19 @@ def _tallies(connection: Connection, task: Task, where: Mapping[str, str]) -> di
     return tallies
 
 
-def _judged(connection: Connection, task: Task, where: Mapping[str, str]) -> Iterable[tuple[int, bool, str, bool]]:
-    """Version, alert state, stratum and event of every window that was scored and judged; its newest label counts."""
+def _judged(connection: Connection, task: Task, where: Mapping[str, str]) -> Iterable[tuple[Any, bool, bool]]:
+    """Row, alert state and event of every window that was scored and judged; its newest label counts."""
     window, label = schema.windows.c, schema.labels.c
     chosen = (
-        select(window.window_id, window.model_version, window.stratum, window.predictions, label.value)
+        select(
+            window.window_id,
+            window.participant,
+            window.start,
+            window.model_version,
+            window.stratum,
+            window.predictions,
+            label.value,
+        )
         .join_from(schema.labels, schema.windows, label.window_id == window.window_id)
         .where(label.task == task.name, label.withdrawn.is_(None))
         .where(*(window[name] == value for name, value in where.items()))
@@ -100,7 +113,11 @@ def _judged(connection: Connection, task: Task, where: Mapping[str, str]) -> Ite
         event = task.is_event(row.value)
         prediction = next((entry for entry in row.predictions if entry["task"] == task.name), None)
         if prediction is not None and event is not None:
-            yield row.model_version, bool(prediction["alerting"]), row.stratum, event
+            yield row, bool(prediction["alerting"]), event
+
+
+def _sample(judged: list[tuple[bool, str]]) -> JudgedWindows:
+    return JudgedWindows(np.array([event for event, _ in judged], bool), clusters=[cluster for _, cluster in judged])
 
 
 def _row(task: Task, version: int | None, tally: _Tally) -> dict[str, Any]:
@@ -112,8 +129,8 @@ def _row(task: Task, version: int | None, tally: _Tally) -> dict[str, Any]:
     confirmed = tally.verdicts[TRUE_ALARM]
     rates = estimate_rates(
         TaskCounts(alerting, quiet, (alerting + quiet) * HOP_S / 3600),
-        JudgedWindows(np.array(tally.alerting, bool)),
-        JudgedWindows(np.array(tally.quiet, bool)),
+        _sample(tally.alerting),
+        _sample(tally.quiet),
         AlertCounts(raised, confirmed, judged - confirmed),
     )
     return {

@@ -304,3 +304,21 @@ def test_rates_from_counts_verdicts_and_the_audit(desk: Desk) -> None:
     nobody = desk.call("rates", participant="P99")
     assert {row["task"] for row in nobody} == {"stress", "focus"}
     assert not nobody[0]["miss_rate"]["enough"]
+
+
+def test_windows_that_overlap_count_for_less_than_windows_that_do_not(desk: Desk) -> None:
+    def spaced(first: int, participant: str, seconds: float) -> list[Window]:
+        plain = [scored(n, Stratum.ALERT, TENSE, participant) for n in range(first, first + 30)]
+        starts = [1_750_000_000.0 + seconds * n for n in range(30)]
+        return [
+            dataclasses.replace(window, features=dataclasses.replace(window.features, start=start, end=start + 30))
+            for window, start in zip(plain, starts, strict=True)
+        ]
+
+    put_windows(desk.store, [*spaced(1, "P05", 5), *spaced(101, "P06", 65)])
+    for n in (*range(1, 31), *range(101, 131)):
+        submit(desk, n, n, "stressed" if (n // 10) % 2 else "false alarm")
+    rates = [desk.call("rates", task="stress", participant=who)[0]["false_discovery_share"] for who in ("P05", "P06")]
+    assert [rate["n"] for rate in rates] == [30, 30]
+    overlapping, apart = (rate["high"] - rate["low"] for rate in rates)
+    assert overlapping > 1.2 * apart
