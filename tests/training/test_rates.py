@@ -110,6 +110,12 @@ def test_three_alerts_need_only_three_verdicts() -> None:
     assert rate.value == pytest.approx(2 / 3)
 
 
+def test_no_alerts_in_a_minute_say_nothing() -> None:
+    rate = estimate_rates(TaskCounts(0, 12, 1 / 60), judged(0, 0), judged(0, 0), NO_ALERTS).false_alarms_per_hour
+    assert (rate.enough, rate.value) == (False, None)
+    assert "5 more minutes of watching" in rate.words
+
+
 def test_no_alerts_in_many_hours_is_a_low_rate() -> None:
     rate = estimate_rates(TaskCounts(0, 72_000, 100), judged(0, 0), judged(0, 0), NO_ALERTS).false_alarms_per_hour
     assert rate.value == 0

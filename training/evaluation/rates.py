@@ -38,7 +38,8 @@ from numpy.typing import NDArray
 LEAST_ALERTING = 10
 LEAST_QUIET = 20
 LEAST_VERDICTS = 5
-"""Judged alerting windows, judged quiet audit windows and judged alerts below which no rate is given."""
+LEAST_HOURS = 0.1
+"""Judged alerting windows, judged quiet audit windows, judged alerts and hours below which no rate is given."""
 
 DRAWS = 4_000
 TAIL = 0.02
@@ -216,8 +217,8 @@ def _false_alarms_per_hour(hours: float, alerts: AlertCounts, generator: np.rand
     lacking = _lacking(alerts.raised, judged, min(LEAST_VERDICTS, max(alerts.raised, 1)), "alerts")
     if lacking:
         return _not_enough(judged, f"{lacking[0]} needed")
-    if not hours:
-        return _not_enough(judged, "nothing was scored so far")
+    if hours < LEAST_HOURS:
+        return _not_enough(judged, f"{60 * (LEAST_HOURS - hours):.0f} more minutes of watching needed")
     value = alerts.raised * alerts.judged_false / max(judged, 1) / hours
     low, high = (
         float(np.quantile(_false_alarm_draws(alerts, added, generator), tail)) / hours
