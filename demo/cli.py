@@ -37,7 +37,7 @@ START_S = 90.0
 
 SPEED, FPS = 15.0, 2.0
 AUDIT, BUDGET = 0.5, 600.0
-LABELS_PER_RUN = 60
+LABELS_PER_RUN = 40
 PACE = Pace(before=1.5, after=1.5)
 """Chosen so that two slow cores keep up, and so that the story takes less than three minutes."""
 

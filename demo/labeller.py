@@ -1,9 +1,10 @@
 """Plays the rater in the demo: labels windows from the puppet's script, a little at a time.
 
-Only a window that lies within one acted state is labelled, because only there is the script unambiguous. Until the
-first version is published, the rater keeps to the clear cases, the two ends of a scale. Afterwards every class is
-labelled, so the first version's false alarms on the middle ones show up in its error rates and teach the next version;
-alerts and audit windows come first, because the rates rest on them, and the pace is modest.
+Only a window that lies within one acted state is labelled, because only there is the script unambiguous, and only one
+that has a baseline, because no head looks at the others. Until the first version is published, the rater keeps to the
+clear cases, the two ends of a scale. Afterwards every class is labelled, so the first version's false alarms on the
+middle ones show up in its error rates and teach the next version; alerts and audit windows come first, because the
+rates rest on them, and the pace is modest.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class Rater:
         """Take in windows; those that the script is sure about wait to be labelled."""
         for window in sorted(windows, key=lambda w: int(w["row"])):
             self._seen = max(self._seen, int(window["row"]))
+            if not window["baseline_seconds"]:
+                continue
             for task, value in self.truth(window).items():
                 if task in self.tasks:
                     word = self._word(window, task, value)

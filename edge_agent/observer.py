@@ -1,6 +1,9 @@
 """What becomes of a window: coverage rule, heads, alerts, selection. No sockets, files or clocks.
 
 window -> enough face? -> heads -> alerts -> selection -> records to spool, counts to keep
+
+The heads compare a person with the person's own past, so they abstain until there is a baseline. Such a window may
+still be sent by chance, but it counts as not scored.
 """
 
 from __future__ import annotations
@@ -69,7 +72,7 @@ class Observer:
             self.no_data += 1
             return Outcome([*records, *self._board.no_data(features.end)], [], [], data=False)
         version = heads.version if heads else 0
-        predictions = heads.score(features) if heads else []
+        predictions = heads.score(features) if heads and features.baseline.seconds else []
         seen = Sighting(features.participant, features.session, version, uuid.uuid4().hex, consent_id)
         alerts = self._board.step(features.end, predictions, seen)
         self.alerts += sum(alert.end is None for alert in alerts)

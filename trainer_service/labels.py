@@ -162,7 +162,10 @@ class Opinion:
 
 
 def opinions(connection: Connection, task: str) -> list[Opinion]:
-    """All that raters hold of one task now; in the order of the windows' first labels."""
+    """All that raters hold of one task now; in the order of the windows' first labels.
+
+    A window from before its person's baseline is left out: no head scores such a window, so none learns from one.
+    """
     label, window, person = schema.labels.c, schema.windows.c, schema.people.c
     columns = (
         label.window_id,
@@ -176,7 +179,7 @@ def opinions(connection: Connection, task: str) -> list[Opinion]:
     joined = schema.labels.join(schema.windows, label.window_id == window.window_id).join(
         schema.people, window.participant == person.participant
     )
-    standing = (label.task == task) & label.withdrawn.is_(None)
+    standing = (label.task == task) & label.withdrawn.is_(None) & (window.baseline_seconds > 0)
     rows = connection.execute(select(*columns).select_from(joined).where(standing).order_by(label.row)).all()
     newest = {(row.window_id, row.rater): row for row in rows}
     raters: dict[str, int] = {}

@@ -54,6 +54,7 @@ windows = Table(
     Column("stratum", String, nullable=False),
     Column("inclusion_probability", Float, nullable=False),
     Column("model_version", Integer, nullable=False),
+    Column("baseline_seconds", Integer, nullable=False),
     Column("camera_states", String, nullable=False),
     Column("consent_id", String, nullable=False),
     Column("predictions", JSON, nullable=False),

@@ -142,6 +142,7 @@ def _put_window(connection: Connection, arrival: Arrival, window: Window, now: f
         "stratum": window.stratum.value,
         "inclusion_probability": window.inclusion_probability,
         "model_version": window.model_version,
+        "baseline_seconds": features.baseline.seconds,
         "camera_states": features.camera_states,
         "consent_id": window.consent_id,
         "predictions": [vars(prediction) for prediction in window.predictions],

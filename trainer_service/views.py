@@ -23,7 +23,7 @@ MOST_ROWS = 1_000
 
 _WINDOW = (
     "row", "window_id", "agent", "participant", "session", "start", "end", "stratum", "inclusion_probability",
-    "model_version", "camera_states", "predictions",
+    "model_version", "baseline_seconds", "camera_states", "predictions",
 )  # fmt: skip
 _WINDOW_COLUMNS = [schema.windows.c[name] for name in _WINDOW]
 _STANDING = schema.labels.c.withdrawn.is_(None)
@@ -68,6 +68,7 @@ def queue(connection: Connection, task: str, rater: str, limit: int) -> list[Jso
     """Windows to review: strata take turns, so that audit windows are always among them.
 
     Alerts come with this task's own first, uncertain windows with the least certain first, all newest first otherwise.
+    Windows from before their person's baseline are not asked for, since no head learns from them.
     """
     label = schema.labels.c
     open_windows = ~_labelled((label.task == task) & (label.rater == rater))
@@ -76,7 +77,7 @@ def queue(connection: Connection, task: str, rater: str, limit: int) -> list[Jso
         table = schema.windows.c
         chosen = (
             select(*_WINDOW_COLUMNS)
-            .where(table.stratum == stratum.value, open_windows)
+            .where(table.stratum == stratum.value, table.baseline_seconds > 0, open_windows)
             .order_by(table.row.desc())
             .limit(MOST_ROWS)
         )

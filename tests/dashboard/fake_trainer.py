@@ -47,6 +47,7 @@ def window(window_id: str, **changes: Any) -> dict[str, Any]:
     return {
         "row": 1, "window_id": window_id, "agent": "lab-1", "participant": "P01", "session": "s0001",
         "start": NOW - 60, "end": NOW - 30, "stratum": "alert", "inclusion_probability": 1.0, "model_version": 2,
+        "baseline_seconds": 60,
         "camera_states": "o" * 24 + "n" * 6, "predictions": [prediction], "labels": [], **changes,
     }  # fmt: skip
 

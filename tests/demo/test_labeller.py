@@ -10,10 +10,17 @@ PACE = Pace(before=2.0, after=1.0)
 
 
 def window(
-    row: int, *, stratum: str = "uncertain", alerting: bool = False, value: str | None = "calm"
+    row: int, *, stratum: str = "uncertain", alerting: bool = False, value: str | None = "calm", baseline: int = 60
 ) -> dict[str, Any]:
     predictions = [{"task": "stress", "alerting": alerting}]
-    return {"row": row, "window_id": f"w{row}", "stratum": stratum, "predictions": predictions, "acted": value}
+    return {
+        "row": row,
+        "window_id": f"w{row}",
+        "stratum": stratum,
+        "baseline_seconds": baseline,
+        "predictions": predictions,
+        "acted": value,
+    }
 
 
 def truth(seen: Mapping[str, Any]) -> dict[str, str]:
@@ -22,6 +29,13 @@ def truth(seen: Mapping[str, Any]) -> dict[str, str]:
 
 def rater() -> Rater:
     return Rater(truth, {"stress": STRESS}, PACE)
+
+
+def test_a_window_from_before_the_baseline_is_left_alone() -> None:
+    plays = rater()
+    plays.look([window(1, baseline=0)])
+    plays.due(0.0, 0)
+    assert plays.due(10.0, 0) == []
 
 
 def test_labels_come_at_the_pace_and_not_at_once() -> None:

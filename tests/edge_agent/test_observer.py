@@ -60,6 +60,16 @@ def test_a_number_that_is_none_is_no_data(value: float) -> None:
     assert outcome.records == []
 
 
+def test_heads_abstain_until_the_person_has_a_baseline() -> None:
+    found = features()
+    young = dataclasses.replace(found, baseline=dataclasses.replace(found.baseline, seconds=0))
+    outcome = observer(audit=1.0).window(young, ALARMING, "c")
+    (record,) = outcome.records
+    assert isinstance(record, Window)
+    assert record.predictions == ()
+    assert outcome.scored == []
+
+
 def test_an_alert_sends_its_window_and_its_record() -> None:
     judge = observer()
     found = [judge.window(features(t), ALARMING, "c") for t in (0, 5, 10, 15)]

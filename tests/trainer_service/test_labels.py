@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from sqlalchemy import select
 
+from sentry_proto.codec import encode_record
 from sentry_proto.errors import InputError, LabelFileError
 from sentry_proto.types import Label
 from tests.sentry_proto.records import window
 from tests.trainer_service.conftest import TASKS, hex_id, label, put_labels, put_windows
 from trainer_service import labels, schema
 from trainer_service.labels import opinions
-from trainer_service.store import Store
+from trainer_service.store import Arrival, Store
 
 HEADER = "window_id,task,value,rater"
 
@@ -140,3 +143,13 @@ def test_a_bad_row_refuses_the_file_by_its_number(store: Store, text: str, words
         put_file(store, text)
     assert stored(store) == []
     assert partitions(store) == {}
+
+
+def test_a_label_on_a_window_from_before_the_baseline_teaches_nothing(store: Store) -> None:
+    plain = window(hex_id(77), participant="P07")
+    baseline = dataclasses.replace(plain.features.baseline, seconds=0)
+    young = dataclasses.replace(plain, features=dataclasses.replace(plain.features, baseline=baseline))
+    store.ingest([Arrival("lab-1", "f" * 32, 1, young, encode_record(young))], 0.0)
+    put_labels(store, label(1, hex_id(77)), label(2, hex_id(1)))
+    with store.read() as connection:
+        assert [opinion.window_id for opinion in opinions(connection, "stress")] == [hex_id(1)]
