@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sentry_proto.tasks import FOCUS, STRESS
 
-SESSION_S = 150.0
+SESSION_S = 240.0
 """Length of one person's turn; every stress state is acted once in it, and two levels of focus."""
 
 RAMP_S = 4.0
