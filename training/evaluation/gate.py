@@ -176,16 +176,33 @@ def improvement(
     allowed: Flags, candidate: Array, opponent: Array, clusters: Sequence[str], seed: int, level: float
 ) -> tuple[float, float, float]:
     """How much lower the candidate's class-balanced Brier score is, with its interval over 5 or more clusters."""
-    weights = class_balance(allowed, np.ones(len(allowed)))
-    gains = weights * (brier_losses(allowed, opponent) - brier_losses(allowed, candidate))
-    _, index = np.unique(np.array(clusters), return_inverse=True)
-    gain, weight = np.bincount(index, gains), np.bincount(index, weights)
-    count = len(gain)
+    membership = allowed / allowed.sum(1, keepdims=True)
+    gains = membership * (brier_losses(allowed, opponent) - brier_losses(allowed, candidate))[:, None]
+    names, index = np.unique(np.array(clusters), return_inverse=True)
+    count = len(names)
+    gain, mass = (
+        np.stack([np.bincount(index, column) for column in table.T], 1).astype(np.float64)
+        for table in (gains, membership)
+    )
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    resampled = (drawn @ gain) / (drawn @ weight)
+    resampled = _mean_of_classes(drawn @ gain, drawn @ mass)
     error = float(resampled.std()) * math.sqrt(count / (count - 1))
-    estimate, reach = float(gain.sum() / weight.sum()), error * student_quantile(count - 1, (1 + level) / 2)
+    estimate, reach = (
+        float(_mean_of_classes(gain.sum(0), mass.sum(0))),
+        error * student_quantile(count - 1, (1 + level) / 2),
+    )
     return estimate, estimate - reach, estimate + reach
+
+
+def _mean_of_classes(gain: Array, mass: Array) -> Array:
+    """Mean over the classes that occur of gain per window, [..., C] -> [...].
+
+    Balancing anew in each resample keeps the luck of how often a class was drawn out of the interval.
+    """
+    occurs = mass > 0
+    means = np.where(occurs, gain / np.where(occurs, mass, 1.0), 0.0)
+    result: Array = means.sum(-1) / occurs.sum(-1)
+    return result
 
 
 def student_quantile(degrees: int, probability: float) -> float:
