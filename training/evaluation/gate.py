@@ -187,10 +187,8 @@ def improvement(
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES)
     resampled = _mean_of_classes(drawn @ gain, drawn @ mass)
     error = float(resampled.std()) * math.sqrt(count / (count - 1))
-    estimate, reach = (
-        float(_mean_of_classes(gain.sum(0), mass.sum(0))),
-        error * student_quantile(count - 1, (1 + level) / 2),
-    )
+    reach = error * student_quantile(count - 1, (1 + level) / 2)
+    estimate = float(_mean_of_classes(gain.sum(0), mass.sum(0)))
     return estimate, estimate - reach, estimate + reach
 
 
