@@ -6,10 +6,7 @@ PROTOCOL = 1
 """Version of the session protocol; both sides must speak the same."""
 
 MAX_FRAME_BYTES = 1 << 20
-"""Per ZeroMQ frame. libzmq's MAXMSGSIZE is per frame too, so multipart messages are bounded by `MAX_PARTS`."""
-
-MAX_PARTS = 3
-"""Identity, payload, and nothing that anyone needs beyond."""
+"""Per ZeroMQ frame. libzmq's MAXMSGSIZE is per frame too, so a receiver also drops messages with a frame too many."""
 
 MAX_TEXT = 200
 """Characters in a name, an identifier or a class."""
