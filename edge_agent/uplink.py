@@ -11,7 +11,7 @@ import zmq
 
 from edge_agent.outbox import Outbox
 from sentry_proto import codec
-from sentry_proto.curve import ConnectionWatch, client_socket
+from sentry_proto.curve import ConnectionWatch, watched_client_socket
 from sentry_proto.errors import MalformedMessage, StorageError
 from sentry_proto.keys import KeyFile
 from sentry_proto.session import OPEN, AgentSession
@@ -82,8 +82,7 @@ class Uplink:
 
     def _serve(self) -> None:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = client_socket(context, self._key.endpoints.ingest, self._key)
-        watch = ConnectionWatch(self._socket)
+        self._socket, watch = watched_client_socket(context, self._key.endpoints.ingest, self._key)
         try:
             while not self._finished():
                 self._step(watch)

@@ -127,7 +127,7 @@ class Workbench:
             head.predict(pooled[holdout]).mean,
             incumbent.predict(pooled[holdout]).mean if incumbent else None,
             _prior(allowed[train], weights[train]),
-            cluster_ids([opinion.participant for opinion in judged], [opinion.start for opinion in judged]),
+            cluster_ids([o.participant for o in judged], [o.session for o in judged], [o.start for o in judged]),
         )
         return head, Finding(task.name, verdict.passed, verdict.reason, verdict.metrics, len(held), len(set(people)))
 

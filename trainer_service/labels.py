@@ -155,6 +155,7 @@ class Opinion:
 
     window_id: str
     participant: str
+    session: str
     partition: str
     start: float
     value: str
@@ -173,6 +174,7 @@ def opinions(connection: Connection, task: str) -> list[Opinion]:
         label.value,
         label.confidence,
         window.participant,
+        window.session,
         window.start,
         person.partition,
     )
@@ -186,6 +188,14 @@ def opinions(connection: Connection, task: str) -> list[Opinion]:
     for window_id, _ in newest:
         raters[window_id] = raters.get(window_id, 0) + 1
     return [
-        Opinion(row.window_id, row.participant, row.partition, row.start, row.value, row.confidence / raters[window_id])
+        Opinion(
+            row.window_id,
+            row.participant,
+            row.session,
+            row.partition,
+            row.start,
+            row.value,
+            row.confidence / raters[window_id],
+        )
         for (window_id, _), row in newest.items()
     ]

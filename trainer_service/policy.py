@@ -39,7 +39,7 @@ def side(task: Task, opinions: Sequence[Opinion], partition: str) -> Side:
     chosen = [opinion for opinion in opinions if opinion.partition == partition]
     people = [opinion.participant for opinion in chosen]
     common = set(task.classes).intersection(*(task.allowed(opinion.value) for opinion in chosen))
-    clusters = cluster_ids(people, [opinion.start for opinion in chosen])
+    clusters = cluster_ids(people, [o.session for o in chosen], [o.start for o in chosen])
     return Side(len(set(people)), len({o.window_id for o in chosen}), len(set(clusters)), bool(common))
 
 

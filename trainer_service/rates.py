@@ -19,7 +19,7 @@ HOP_S = 5.0
 """Seconds from one scored window to the next; a scored window stands for so much time."""
 
 CLUSTER_S = 60
-"""Windows overlap: those of one person that start within the same minute count as a cluster, not as independent."""
+"""Windows overlap: those of one session that start within the same minute count as a cluster, not as independent."""
 
 
 @dataclass
@@ -78,7 +78,7 @@ def _tallies(connection: Connection, task: Task, where: Mapping[str, str]) -> di
     for version, alerting, number in connection.execute(chosen):
         tallies[version].scored[alerting] += number
     for row, alerting, event in _judged(connection, task, where):
-        cluster = f"{row.participant} {int(row.start // CLUSTER_S)}"
+        cluster = f"{row.session} {int(row.start // CLUSTER_S)}"
         if alerting:
             tallies[row.model_version].alerting.append((event, cluster))
         elif row.stratum == Stratum.AUDIT:
@@ -96,7 +96,7 @@ def _judged(connection: Connection, task: Task, where: Mapping[str, str]) -> Ite
     chosen = (
         select(
             window.window_id,
-            window.participant,
+            window.session,
             window.start,
             window.model_version,
             window.stratum,

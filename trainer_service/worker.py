@@ -5,6 +5,7 @@ It ends with its parent, however that ends, and whatever it is doing then.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -78,8 +79,9 @@ def _main(pipe: Connection, database: Path, tasks: Sequence[Task]) -> None:
 
     bench = Workbench(Store(database), tasks)
     bench.warm_up()
-    while True:
-        pipe.send(_do(bench.do, pipe.recv()))
+    with contextlib.suppress(EOFError):  # the parent was killed
+        while True:
+            pipe.send(_do(bench.do, pipe.recv()))
 
 
 def _end_with_parent() -> None:

@@ -16,7 +16,7 @@ import zmq
 from sentry_proto import limits
 from sentry_proto import sentry_pb2 as pb
 from sentry_proto.codec import parse
-from sentry_proto.curve import ConnectionWatch, client_socket
+from sentry_proto.curve import watched_client_socket
 from sentry_proto.errors import MalformedMessage, PeerUnreachable, error_of_kind
 from sentry_proto.keys import KeyFile
 
@@ -32,8 +32,9 @@ class ControlClient:
         self._open()
 
     def _open(self) -> None:
-        self._socket = client_socket(self._context, self._key.endpoints.control, self._key, limits.MAX_CONTROL_BYTES)
-        self._watch = ConnectionWatch(self._socket)
+        self._socket, self._watch = watched_client_socket(
+            self._context, self._key.endpoints.control, self._key, limits.MAX_CONTROL_BYTES
+        )
 
     def call(self, method: str, **params: Any) -> Any:
         """Call a method of the trainer and wait for its result.

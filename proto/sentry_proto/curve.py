@@ -79,6 +79,25 @@ def client_socket(
     largest: int = limits.MAX_FRAME_BYTES,
 ) -> zmq.Socket[bytes]:
     """A DEALER that connects in the background and never blocks in send for longer than a second."""
+    socket = _dealer(context, key, largest)
+    socket.connect(endpoint)
+    return socket
+
+
+def watched_client_socket(
+    context: zmq.Context[zmq.Socket[bytes]],
+    endpoint: str,
+    key: KeyFile,
+    largest: int = limits.MAX_FRAME_BYTES,
+) -> tuple[zmq.Socket[bytes], ConnectionWatch]:
+    """A `client_socket` with its watch, which looks from before the first attempt: it must not miss the success."""
+    socket = _dealer(context, key, largest)
+    watch = ConnectionWatch(socket)
+    socket.connect(endpoint)
+    return socket, watch
+
+
+def _dealer(context: zmq.Context[zmq.Socket[bytes]], key: KeyFile, largest: int) -> zmq.Socket[bytes]:
     socket = context.socket(zmq.DEALER)
     socket.curve_publickey = key.public.encode("ascii")
     socket.curve_secretkey = key.secret.encode("ascii")
@@ -88,7 +107,6 @@ def client_socket(
     socket.setsockopt(zmq.RECONNECT_IVL, 100)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
     _common_options(socket, largest)
-    socket.connect(endpoint)
     return socket
 
 
@@ -106,7 +124,7 @@ def peer_key(frame: zmq.Frame) -> str:
 
 
 class ConnectionWatch:
-    """Says in words how a client socket's connection stands."""
+    """Says in words how a client socket's connection stands; make it before the socket connects."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._socket = socket

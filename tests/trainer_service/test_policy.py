@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,15 @@ from trainer_service.partition import partition_of
 def opinions(people: int, per_person: int, values: Sequence[str] = ("calm", "stressed")) -> list[Opinion]:
     """Labels of so many people in the order of their numbers, the values in turn, a minute apart."""
     return [
-        Opinion(f"{person}-{n}", f"P{person}", partition_of(person), 60.0 * n, values[n % len(values)], 1.0)
+        Opinion(
+            f"{person}-{n}",
+            f"P{person}",
+            f"session-{person}",
+            partition_of(person),
+            60.0 * n,
+            values[n % len(values)],
+            1.0,
+        )
         for person in range(1, people + 1)
         for n in range(per_person)
     ]
@@ -59,7 +68,7 @@ def test_when_a_run_is_due(case: str) -> None:
 
 
 def test_windows_of_one_minute_are_one_cluster() -> None:
-    held = [Opinion(o.window_id, o.participant, o.partition, 0.0, o.value, 1.0) for o in ENOUGH]
+    held = [replace(o, start=0.0) for o in ENOUGH]
     assert policy.lacking(STRESS, held, 60, 10) == "4 more labelled minutes of held-out people"
 
 

@@ -9,7 +9,7 @@ import zmq
 from sqlalchemy import select
 
 from sentry_proto import sentry_pb2 as pb
-from sentry_proto.curve import Gatekeeper, client_socket, server_socket
+from sentry_proto.curve import ConnectionWatch, Gatekeeper, client_socket, server_socket, watched_client_socket
 from sentry_proto.keys import AGENT, KeyFile
 from sentry_proto.types import Ack, Pulse, Refusal, Welcome
 from tests.e2e.study import free_port
@@ -135,6 +135,28 @@ def test_files_are_fetched_under_curve(ingestion: Ingestion) -> None:
     theirs.term()
     thread.stop()
     gatekeeper.close()
+    context.term()
+
+
+def test_a_watch_that_is_slow_to_begin_still_sees_the_connection(
+    ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = ingestion.enroll("lab-1")
+    begin = ConnectionWatch.__init__
+
+    def slow(self: ConnectionWatch, socket: zmq.Socket[bytes]) -> None:
+        time.sleep(0.3)  # long enough for a handshake on this machine
+        begin(self, socket)
+
+    monkeypatch.setattr(ConnectionWatch, "__init__", slow)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    client, watch = watched_client_socket(context, key.endpoints.ingest, key)
+    deadline = time.monotonic() + 5
+    while not watch.poll() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert watch.connected
+    watch.close()
+    client.close()
     context.term()
 
 

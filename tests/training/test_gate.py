@@ -193,15 +193,16 @@ def test_windows_of_one_person_do_not_count_as_independent() -> None:
     assert width(holdout.groups) > 1.3 * width([str(i) for i in range(180)])
 
 
-def test_clusters_are_people_or_their_minutes() -> None:
+def test_clusters_are_people_or_minutes_of_sessions() -> None:
     starts = [0.0, 59.0, 60.0, 0.0]
-    assert len(set(cluster_ids(["a", "a", "a", "b"], starts))) == 3
-    assert cluster_ids(list("abcde"), [0.0] * 5) == list("abcde")
+    assert len(set(cluster_ids(["a", "a", "a", "b"], ["s", "s", "s", "t"], starts))) == 3
+    assert len(set(cluster_ids(["a"] * 4, ["s", "s", "t", "t"], starts))) == 3, "sessions replayed at the same time"
+    assert cluster_ids(list("abcde"), ["s"] * 5, [0.0] * 5) == list("abcde")
 
 
 def test_minutes_still_count_people() -> None:
     holdout = Holdout(people=2, windows=60)
-    groups = cluster_ids(holdout.groups, [5.0 * i for i in range(120)])
+    groups = cluster_ids(holdout.groups, holdout.groups, [5.0 * i for i in range(120)])
     verdict = judge(STRESS, holdout.allowed, holdout.head(3.0), None, PRIOR, groups)
     assert (verdict.metrics["people"], verdict.metrics["clusters"]) == (2, 10)
 

@@ -9,7 +9,7 @@ The loss of a window is the Brier score, or what is left of it when the label le
 Windows are weighted so that every class that occurs counts the same (a label that allows several is split evenly
 among them), because a head that always says "calm" must not win on a calm week.
 
-The difference to the opponent is resampled by clusters (people, or minutes of a person where people are few: see
+The difference to the opponent is resampled by clusters (people, or minutes of their sessions where people are few: see
 `cluster_ids`), which keeps windows that resemble each other together (Cameron, Gelbach and Miller 2008, Review of
 Economics and Statistics 90(3)). The interval is the estimate plus and minus the bootstrap's standard error times
 Student's t with G - 1 degrees of freedom and sqrt(G / (G - 1)): plain percentiles are far too narrow for few clusters.
@@ -41,7 +41,7 @@ from training.evaluation.metrics import expected_calibration_error
 LEAST_WINDOWS = 20
 LEAST_CLUSTERS = 5
 LEAST_PEOPLE = 5
-"""With fewer people than this, minutes of people are the clusters."""
+"""With fewer people than this, minutes of their sessions are the clusters."""
 
 MARGIN = 0.02
 TOLERANCE = 0.005
@@ -119,16 +119,20 @@ def judge(
     return Verdict(passed, _sentence(task, passed, metrics), metrics)
 
 
-def cluster_ids(participants: Sequence[str], starts: Sequence[float]) -> list[str]:
-    """One cluster id per window: its participant, or participant and minute where there are few participants.
+def cluster_ids(participants: Sequence[str], sessions: Sequence[str], starts: Sequence[float]) -> list[str]:
+    """One cluster id per window: its participant, or the minute of a session where there are few participants.
 
     Args:
         participants: of each window.
+        sessions: in which each was recorded; recordings that are replayed fast may overlap in time.
         starts: Unix seconds at which the windows start.
     """
     if len(set(participants)) >= LEAST_PEOPLE:
         return list(participants)
-    return [f"{person}{_BETWEEN}{int(start // 60)}" for person, start in zip(participants, starts, strict=True)]
+    return [
+        f"{person}{_BETWEEN}{session}{_BETWEEN}{int(start // 60)}"
+        for person, session, start in zip(participants, sessions, starts, strict=True)
+    ]
 
 
 def class_balance(allowed: Flags, weights: Array, limit: float = math.inf) -> NDArray[np.float64]:
