@@ -26,7 +26,8 @@ from trainer_service.partition import HOLDOUT, TRAIN
 from trainer_service.store import Store
 from training.evaluation.gate import cluster_ids, judge
 from training.export.state_heads import export_bundle, load_bundle
-from training.pooling import N_POOLED, pool
+from training.feature_space import SECOND_SPACE
+from training.pooling import pool
 from training.trainers.state_heads import TaskHead, fit_head
 
 NOT_YET = "not calibrated yet: no head has passed its gate"
@@ -45,7 +46,7 @@ class Workbench:
         """Pay for first calls (compilation, thread pools) before a person waits for them."""
         task = next(iter(self._tasks.values()))
         count = 2 * len(task.classes)
-        pooled = np.random.default_rng(0).normal(size=(count, N_POOLED)).astype(np.float32)
+        pooled = np.random.default_rng(0).normal(size=(count, SECOND_SPACE.n_pooled)).astype(np.float32)
         allowed = np.eye(len(task.classes), dtype=bool)[np.arange(count) % len(task.classes)]
         head = fit_head(task, pooled, allowed, np.ones(count), [str(i) for i in range(count)])
         export_bundle({task.name: head}, 1, 0, 0.0, {}, {})
@@ -141,7 +142,7 @@ class Workbench:
                 rows = connection.execute(select(*columns).where(columns[0].in_(some))).all()
             self._pooled |= _pool({row.window_id: row.record for row in rows})
         rows_of = [self._pooled[opinion.window_id] for opinion in held]
-        return np.stack(rows_of) if rows_of else np.zeros((0, N_POOLED), np.float32)
+        return np.stack(rows_of) if rows_of else np.zeros((0, SECOND_SPACE.n_pooled), np.float32)
 
 
 def _pool(records: Mapping[str, bytes]) -> dict[str, Float32]:

@@ -18,22 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sentry_proto.layout import MODALITIES, MODALITY_INDEX, N_MODALITIES, N_SECOND, SECOND_FEATURES
 from sentry_proto.types import Float32
-
-STATISTICS = ("mean", "spread", "trend", "level")
-
-POOLED_NAMES: tuple[str, ...] = (
-    *(f"{feature.name}.{statistic}" for statistic in STATISTICS for feature in SECOND_FEATURES),
-    *(f"{modality}.coverage" for modality in MODALITIES),
-)
-N_POOLED = len(POOLED_NAMES)
-
-FEATURE_MODALITY: NDArray[np.int64] = np.array([MODALITY_INDEX[feature.modality] for feature in SECOND_FEATURES])
-COLUMN_MODALITY: NDArray[np.int64] = np.concatenate(
-    [np.tile(FEATURE_MODALITY, len(STATISTICS)), np.arange(N_MODALITIES)]
-)
-IS_COVERAGE: NDArray[np.bool_] = np.arange(N_POOLED) >= N_POOLED - N_MODALITIES
+from training.feature_space import SECOND_SPACE, FeatureSpace
 
 Z_CLIP = 6.0
 LARGEST = float(np.finfo(np.float32).max)
@@ -44,28 +30,32 @@ SHORTEST_TIME_VARIANCE = 1 / 24
 slope is shrunk towards 0: two neighbouring seconds must not be extrapolated to a whole window."""
 
 
-def pool(values: NDArray[Any], coverage: NDArray[Any], baseline: NDArray[Any]) -> Float32:
+def pool(
+    values: NDArray[Any], coverage: NDArray[Any], baseline: NDArray[Any], space: FeatureSpace = SECOND_SPACE
+) -> Float32:
     """Pool N windows of T seconds.
 
     Args:
         values: float [N, T, F], raw second features.
         coverage: float [N, T, M] in 0..1; a feature is seen in a second whose coverage of its modality is above 0.
         baseline: float [N, 2, F], centre and scale.
+        space: names the F features and M modalities.
 
     Returns:
-        float32 [N, D], finite, columns named by `POOLED_NAMES`.
+        float32 [N, D], finite, columns named by `FeatureSpace.pooled_names`.
 
     Raises:
         ValueError: if the shapes do not fit.
     """
     count, seconds = values.shape[:2]
+    features, modalities = len(space.features), len(space.modalities)
     shapes = (values.shape, coverage.shape, baseline.shape)
-    if shapes != ((count, seconds, N_SECOND), (count, seconds, N_MODALITIES), (count, 2, N_SECOND)) or not seconds:
+    if shapes != ((count, seconds, features), (count, seconds, modalities), (count, 2, features)) or not seconds:
         raise ValueError(f"values, coverage and baseline do not fit together: {shapes}")
     values, coverage = values.astype(np.float32), coverage.astype(np.float32)
     with np.errstate(all="ignore"):  # what overflows or is not a number counts as not seen
         z = (values - baseline[:, :1].astype(np.float32)) / baseline[:, 1:].astype(np.float32)
-        seen = (coverage[:, :, FEATURE_MODALITY] > 0) & (np.abs(z) < LARGEST)
+        seen = (coverage[:, :, space.feature_modality] > 0) & (np.abs(z) < LARGEST)
     z = np.where(seen, np.clip(z, -Z_CLIP, Z_CLIP), np.float32(0))
     time = ((np.arange(seconds, dtype=np.float32) + 0.5) / np.float32(seconds)).reshape(1, seconds, 1)
 
@@ -80,10 +70,10 @@ def pool(values: NDArray[Any], coverage: NDArray[Any], baseline: NDArray[Any]) -
     return np.concatenate([statistics, shares], axis=1).astype(np.float32)
 
 
-def seen_columns(pooled: NDArray[Any]) -> NDArray[np.bool_]:
+def seen_columns(pooled: NDArray[Any], space: FeatureSpace = SECOND_SPACE) -> NDArray[np.bool_]:
     """Which entries of `pooled` [N, D] come from a modality that was seen at all; bool [N, D]."""
-    shares = pooled[:, -N_MODALITIES:]
-    seen: NDArray[np.bool_] = (shares[:, COLUMN_MODALITY] > 0) | IS_COVERAGE
+    shares = pooled[:, -len(space.modalities) :]
+    seen: NDArray[np.bool_] = (shares[:, space.column_modality] > 0) | space.is_coverage
     return seen
 
 

@@ -13,7 +13,7 @@ import onnx
 from sentry_proto.bundle import METADATA_KEY, BundleMetadata
 from sentry_proto.tasks import STRESS, Task
 from training.export.state_heads import export_bundle
-from training.pooling import N_POOLED
+from training.feature_space import SECOND_SPACE
 from training.trainers.state_heads import TaskHead
 
 CREATED = 1_750_000_000.0
@@ -27,9 +27,9 @@ def head(task: Task = STRESS, seed: int = 0, bias: float = 0.0) -> TaskHead:
     offset[:, -1] = bias
     return TaskHead(
         task=task,
-        centre=np.zeros(N_POOLED, np.float32),
-        scale=np.ones(N_POOLED, np.float32),
-        weights=random.normal(0, 0.001, (2, N_POOLED, classes)).astype(np.float32),
+        centre=np.zeros(SECOND_SPACE.n_pooled, np.float32),
+        scale=np.ones(SECOND_SPACE.n_pooled, np.float32),
+        weights=random.normal(0, 0.001, (2, SECOND_SPACE.n_pooled, classes)).astype(np.float32),
         bias=offset,
         temperature=1.0,
     )

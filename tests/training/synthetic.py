@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sentry_proto.layout import N_MODALITIES, N_SECOND, SECOND_FEATURES
 from sentry_proto.types import Float32
-from training.pooling import FEATURE_MODALITY, pool
+from training.feature_space import SECOND_SPACE
+from training.pooling import pool
 
 LOW = np.array([feature.low for feature in SECOND_FEATURES])
 SPAN = np.array([feature.high for feature in SECOND_FEATURES]) - LOW
@@ -109,6 +110,6 @@ def _person(
     coverage = generator.uniform(0.5, 1, (windows, seconds, N_MODALITIES))
     coverage *= generator.random((windows, 1, N_MODALITIES)) > 0.1
     coverage *= generator.random((windows, seconds, N_MODALITIES)) > 0.05
-    values = np.clip(centre + scale * z, LOW, LOW + SPAN) * (coverage[:, :, FEATURE_MODALITY] > 0)
+    values = np.clip(centre + scale * z, LOW, LOW + SPAN) * (coverage[:, :, SECOND_SPACE.feature_modality] > 0)
     learned = np.stack([centre + 0.3 * scale * generator.normal(size=N_SECOND), scale])
     return values, coverage, np.repeat(learned[None], windows, 0), states

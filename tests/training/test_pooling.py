@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sentry_proto.layout import MODALITY_INDEX, N_MODALITIES, N_SECOND, SECOND_INDEX
 from tests.training.synthetic import make_study
-from training.pooling import FEATURE_MODALITY, N_POOLED, POOLED_NAMES, Z_CLIP, pool, seen_columns
+from training.feature_space import SECOND_SPACE
+from training.pooling import Z_CLIP, pool, seen_columns
 
 YAW = SECOND_INDEX["head_yaw_mean"]
 FACE = MODALITY_INDEX["face"]
@@ -24,11 +25,11 @@ def window(seconds: int = 30) -> tuple[NDArray[np.float32], NDArray[np.float32],
 
 
 def column(pooled: NDArray[np.float32], name: str) -> float:
-    return float(pooled[0, POOLED_NAMES.index(name)])
+    return float(pooled[0, SECOND_SPACE.pooled_names.index(name)])
 
 
 def test_names_are_unique_and_fit_the_columns() -> None:
-    assert len(set(POOLED_NAMES)) == N_POOLED == pool(*window()).shape[1]
+    assert len(set(SECOND_SPACE.pooled_names)) == SECOND_SPACE.n_pooled == pool(*window()).shape[1]
 
 
 def test_agrees_with_the_formulas_written_out_for_one_feature() -> None:
@@ -36,7 +37,7 @@ def test_agrees_with_the_formulas_written_out_for_one_feature() -> None:
     pooled = study.pooled
     for n, name in ((0, "head_yaw_mean"), (1, "emotion_happy_mean"), (2, "slouch_spread")):
         f = SECOND_INDEX[name]
-        seen = study.coverage[n, :, FEATURE_MODALITY[f]] > 0
+        seen = study.coverage[n, :, SECOND_SPACE.feature_modality[f]] > 0
         value = study.values[n, seen, f].astype(float)
         z = np.clip((value - study.baseline[n, 0, f]) / study.baseline[n, 1, f], -Z_CLIP, Z_CLIP)
         time = (np.flatnonzero(seen) + 0.5) / 30
@@ -45,7 +46,7 @@ def test_agrees_with_the_formulas_written_out_for_one_feature() -> None:
             slope = np.polyfit(time, z, 1)[0]
             expected = {"mean": z.mean(), "spread": z.std(), "trend": slope, "level": value.mean()}
         for statistic, number in expected.items():
-            got = pooled[n, POOLED_NAMES.index(f"{name}.{statistic}")]
+            got = pooled[n, SECOND_SPACE.pooled_names.index(f"{name}.{statistic}")]
             assert got == pytest.approx(number, rel=1e-3, abs=1e-4), (name, statistic)
 
 
@@ -55,12 +56,12 @@ def test_a_feature_never_seen_is_zero_and_says_so() -> None:
     pooled = pool(values, coverage, baseline)
     seen = seen_columns(pooled)
     for statistic in ("mean", "spread", "trend", "level"):
-        index = POOLED_NAMES.index(f"head_yaw_mean.{statistic}")
+        index = SECOND_SPACE.pooled_names.index(f"head_yaw_mean.{statistic}")
         assert pooled[0, index] == 0
         assert not seen[0, index]
     assert column(pooled, "face.coverage") == 0
     assert column(pooled, "slouch_mean.level") == 5
-    assert seen[0, POOLED_NAMES.index("slouch_mean.level")]
+    assert seen[0, SECOND_SPACE.pooled_names.index("slouch_mean.level")]
 
 
 def test_z_is_clipped_and_the_level_is_not() -> None:
@@ -98,7 +99,7 @@ def test_a_persons_own_centre_and_scale_leave_no_trace_but_the_level() -> None:
     values[:] = np.random.default_rng(0).normal(size=values.shape)
     moved = baseline.copy()
     moved[:, 0], moved[:, 1] = 3, 2
-    levels = np.array([name.endswith(".level") for name in POOLED_NAMES])
+    levels = np.array([name.endswith(".level") for name in SECOND_SPACE.pooled_names])
     one, other = pool(values, coverage, baseline), pool(values * 2 + 3, coverage, moved)
     np.testing.assert_allclose(one[:, ~levels], other[:, ~levels], atol=1e-4)
     assert not np.allclose(one[:, levels], other[:, levels], atol=0.1)
@@ -111,7 +112,7 @@ def test_what_was_not_seen_does_not_matter(seed: int, garbage: float) -> None:
     values, coverage, baseline = window(12)
     values[:] = generator.normal(size=values.shape)
     coverage *= generator.random(coverage.shape) > 0.4
-    hidden = coverage[:, :, FEATURE_MODALITY] == 0
+    hidden = coverage[:, :, SECOND_SPACE.feature_modality] == 0
     pooled = pool(values, coverage, baseline)
     assert np.isfinite(pooled).all()
     np.testing.assert_array_equal(pooled, pool(np.where(hidden, garbage, values), coverage, baseline))

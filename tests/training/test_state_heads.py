@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sentry_proto.tasks import FALSE_ALARM, STRESS, TRUE_ALARM, Task
 from tests.training.synthetic import Study, make_study
 from training.evaluation.gate import figures
-from training.pooling import IS_COVERAGE, N_POOLED
+from training.feature_space import SECOND_SPACE
 from training.trainers.state_heads import TaskHead, _rebase, fit_head
 
 BINARY = Task("presence", "binary", ("no", "yes"))
@@ -149,8 +149,8 @@ def test_an_incumbent_keeps_its_meaning_under_another_standardisation() -> None:
     rebased = _rebase(incumbent, STRESS, 8, centre, scale)
     assert rebased is not None
     moved = TaskHead(STRESS, centre, scale, *rebased, incumbent.temperature)
-    usual = np.random.default_rng(0).uniform(-2, 2, (20, N_POOLED)) * incumbent.scale + incumbent.centre
-    usual[:, IS_COVERAGE] = np.clip(usual[:, IS_COVERAGE], 0.1, 1)
+    usual = np.random.default_rng(0).uniform(-2, 2, (20, SECOND_SPACE.n_pooled)) * incumbent.scale + incumbent.centre
+    usual[:, SECOND_SPACE.is_coverage] = np.clip(usual[:, SECOND_SPACE.is_coverage], 0.1, 1)
     np.testing.assert_allclose(moved.predict(usual).mean, incumbent.predict(usual).mean, atol=1e-4)
     assert np.ptp(incumbent.predict(usual).mean) > 0.2
 
@@ -181,7 +181,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "too few weights": ({"weights": np.ones(39)}, "do not fit"),
     "negative weight": ({"weights": -np.ones(40)}, "weights"),
     "only weights of 0": ({"weights": np.zeros(40)}, "weights"),
-    "not finite": ({"pooled": np.full((40, N_POOLED), np.nan)}, "finite"),
+    "not finite": ({"pooled": np.full((40, SECOND_SPACE.n_pooled), np.nan)}, "finite"),
 }
 
 

@@ -22,15 +22,8 @@ from sentry_proto.layout import N_MODALITIES, N_SECOND, SECOND_FEATURES
 from sentry_proto.limits import MAX_BUNDLE_BYTES
 from sentry_proto.types import Float32
 from training.active_learning.uncertainty import SMALLEST
-from training.pooling import (
-    COLUMN_MODALITY,
-    FEATURE_MODALITY,
-    IS_COVERAGE,
-    LARGEST,
-    SHORTEST_TIME_VARIANCE,
-    Z_CLIP,
-    pool,
-)
+from training.feature_space import SECOND_SPACE
+from training.pooling import LARGEST, SHORTEST_TIME_VARIANCE, Z_CLIP, pool
 from training.trainers.state_heads import X_CLIP, TaskHead
 
 OPSET = 18
@@ -153,8 +146,10 @@ class _Builder:
 def _graph(heads: Mapping[str, TaskHead]) -> Any:
     graph = _Builder()
     pooled, shares = _pooling(graph)
-    seen = graph.op("Greater", graph.op("Gather", shares, graph.constant(COLUMN_MODALITY), axis=1), graph.number(0))
-    seen = graph.op("Or", seen, graph.constant(IS_COVERAGE[None]))
+    seen = graph.op(
+        "Greater", graph.op("Gather", shares, graph.constant(SECOND_SPACE.column_modality), axis=1), graph.number(0)
+    )
+    seen = graph.op("Or", seen, graph.constant(SECOND_SPACE.is_coverage[None]))
     outputs = [output for name, head in heads.items() for output in _head(graph, name, head, pooled, seen)]
     inputs = [
         helper.make_tensor_value_info("values", TensorProto.FLOAT, ["N", "T", N_SECOND]),
@@ -172,7 +167,7 @@ def _pooling(graph: _Builder) -> tuple[str, str]:
     scale = graph.op("Gather", "baseline", graph.integers(1), axis=1)
     z = graph.op("Div", graph.op("Sub", "values", centre), scale)
     finite = graph.op("Less", graph.op("Abs", z), graph.number(LARGEST))
-    seen = graph.op("And", graph.op("Gather", covered, graph.constant(FEATURE_MODALITY), axis=2), finite)
+    seen = graph.op("And", graph.op("Gather", covered, graph.constant(SECOND_SPACE.feature_modality), axis=2), finite)
     z = graph.op("Where", seen, graph.op("Clip", z, graph.number(-Z_CLIP), graph.number(Z_CLIP)), zero)
     count = graph.op("Max", graph.total(graph.op("Cast", seen, to=TensorProto.FLOAT), 1), one)
 

@@ -26,7 +26,8 @@ from sentry_proto.tasks import Task
 from sentry_proto.types import Float32
 from training.active_learning.uncertainty import SMALLEST, entropy, mutual_information
 from training.evaluation.gate import class_balance
-from training.pooling import N_POOLED, seen_columns
+from training.feature_space import SECOND_SPACE, FeatureSpace
+from training.pooling import seen_columns
 
 X_CLIP = 6.0
 """Standardised features are clipped here, so that one wild column cannot decide a window."""
@@ -78,6 +79,7 @@ class TaskHead:
         weights: float32 [K, D, C].
         bias: float32 [K, C].
         temperature: what the logits are divided by.
+        space: what the pooled columns are.
     """
 
     task: Task
@@ -86,10 +88,11 @@ class TaskHead:
     weights: Float32
     bias: Float32
     temperature: float
+    space: FeatureSpace = SECOND_SPACE
 
     def predict(self, pooled: Array) -> HeadOutput:
         """Probabilities and uncertainty for pooled windows [N, D]."""
-        logits = _logits(standardise(pooled, self.centre, self.scale), self.weights, self.bias)
+        logits = _logits(standardise(pooled, self.centre, self.scale, self.space), self.weights, self.bias)
         members = _softmax(logits / np.float32(self.temperature)).astype(np.float32)
         mean = members.mean(1)
         return HeadOutput(
@@ -109,6 +112,7 @@ def fit_head(
     warm_start: TaskHead | None = None,
     members: int = 8,
     seed: int = 0,
+    space: FeatureSpace = SECOND_SPACE,
 ) -> TaskHead:
     """Fit one task's head; the same arguments give the same head.
 
@@ -121,31 +125,34 @@ def fit_head(
         warm_start: the incumbent; ignored when its classes or its number of members differ.
         members: K, size of the ensemble.
         seed: of the resampling.
+        space: what the D columns are.
 
     Raises:
         ValueError: if the shapes do not fit, a row allows no class, or no weight is above 0.
     """
-    _check(task, pooled, allowed, weights, groups)
-    centre, scale = _centre_and_scale(pooled)
-    x = standardise(pooled, centre, scale)
+    _check(task, pooled, allowed, weights, groups, space)
+    centre, scale = _centre_and_scale(pooled, space)
+    x = standardise(pooled, centre, scale, space)
     balanced = class_balance(allowed, weights, MOST_BALANCE)
     held_out = _held_out(groups, members)
     resampled = balanced * _bootstrap(groups, held_out, seed)
     start = _rebase(warm_start, task, members, centre, scale)
     matrix, bias = _optimise(x, allowed, resampled, start, members)
     temperature = _temperature(_logits(x, matrix, bias), allowed, balanced, _unseen(groups, resampled))
-    return TaskHead(task, centre, scale, matrix, bias, temperature)
+    return TaskHead(task, centre, scale, matrix, bias, temperature, space)
 
 
-def standardise(pooled: Array, centre: Float32, scale: Float32) -> Float32:
+def standardise(pooled: Array, centre: Float32, scale: Float32, space: FeatureSpace = SECOND_SPACE) -> Float32:
     """Pooled windows [N, D] around 0 with spread 1; what was not seen is 0, the centre."""
     x = np.clip((pooled.astype(np.float32) - centre) / scale, -X_CLIP, X_CLIP)
-    return np.where(seen_columns(pooled), x, np.float32(0))
+    return np.where(seen_columns(pooled, space), x, np.float32(0))
 
 
-def _check(task: Task, pooled: Array, allowed: NDArray[np.bool_], weights: Array, groups: Sequence[str]) -> None:
+def _check(
+    task: Task, pooled: Array, allowed: NDArray[np.bool_], weights: Array, groups: Sequence[str], space: FeatureSpace
+) -> None:
     count = len(groups)
-    if (pooled.shape, allowed.shape, weights.shape) != ((count, N_POOLED), (count, len(task.classes)), (count,)):
+    if (pooled.shape, allowed.shape, weights.shape) != ((count, space.n_pooled), (count, len(task.classes)), (count,)):
         raise ValueError(f"{count} windows do not fit {pooled.shape}, {allowed.shape} and {weights.shape}")
     if not np.isfinite(pooled).all():
         raise ValueError("pooled windows must be finite")
@@ -153,9 +160,9 @@ def _check(task: Task, pooled: Array, allowed: NDArray[np.bool_], weights: Array
         raise ValueError("every window must allow a class, and weights must be finite, 0 or more, and not all 0")
 
 
-def _centre_and_scale(pooled: Array) -> tuple[Float32, Float32]:
+def _centre_and_scale(pooled: Array, space: FeatureSpace) -> tuple[Float32, Float32]:
     """Mean and standard deviation of each column over the windows that saw it; 0 and 1 where that says nothing."""
-    seen = seen_columns(pooled)
+    seen = seen_columns(pooled, space)
     count = np.maximum(seen.sum(0), 1)
     centre = np.where(seen, pooled, 0.0).sum(0) / count
     scale = np.sqrt((np.where(seen, pooled - centre, 0.0) ** 2).sum(0) / count)
@@ -195,7 +202,7 @@ def _rebase(
     incumbent: TaskHead | None, task: Task, members: int, centre: Float32, scale: Float32
 ) -> tuple[Float32, Float32] | None:
     """The incumbent's weights and bias, rewritten for features standardised with another centre and scale."""
-    shape = (members, N_POOLED, len(task.classes))
+    shape = (members, len(centre), len(task.classes))
     if incumbent is None or incumbent.task.classes != task.classes or incumbent.weights.shape != shape:
         return None
     weights = incumbent.weights * (scale / incumbent.scale)[:, None]
