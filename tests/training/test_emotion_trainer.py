@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -11,10 +16,13 @@ import pytest
 import torch
 
 from tests.training.faces import striped_faces, write_parquet
+from training.datasets.fer2013 import Faces
 from training.export import expression
 from training.trainers import emotion_trainer
 from training.trainers.emotion_network import ExpressionNetwork
-from training.trainers.emotion_trainer import Recipe, load_network, load_training_data
+from training.trainers.emotion_recipe import Recipe
+from training.trainers.emotion_teacher import teacher_shares
+from training.trainers.emotion_training import Training, TrainingData, load_network, load_training_data
 
 
 def test_learning_rate_warms_up_and_ends_near_zero() -> None:
@@ -29,7 +37,7 @@ def test_learning_rate_warms_up_and_ends_near_zero() -> None:
 def test_wrong_start_weights_are_explained(tmp_path: Path) -> None:
     torch.save({"conv_stem.weight": torch.zeros(16, 3, 3, 3)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"expected weights of tf_mobilenetv3_small_100"):
-        ExpressionNetwork(48, 0.0).load_imagenet(tmp_path / "other.pth")
+        ExpressionNetwork("small", 48, 0.0).load_imagenet(tmp_path / "other.pth")
 
 
 def test_missing_data_or_start_weights_end_in_one_sentence(
@@ -83,12 +91,12 @@ def test_two_steps_resume_and_export(tmp_path: Path) -> None:
 def test_a_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
     data = _write_data(tmp_path)
     recipe = Recipe(epochs=2, pixels=48, batch=16)
-    whole = emotion_trainer.Training(recipe, load_training_data(data, None), init=None)
+    whole = Training(recipe, load_training_data(data, None), init=None)
     list(whole.run_epoch())
     whole.save(tmp_path / "last.pt")
     list(whole.run_epoch())
 
-    resumed = emotion_trainer.Training(recipe, load_training_data(data, None), init=None)
+    resumed = Training(recipe, load_training_data(data, None), init=None)
     resumed.resume(tmp_path / "last.pt")
     list(resumed.run_epoch())
     for name, value in whole.average.network.state_dict().items():
@@ -101,3 +109,121 @@ def _write_data(folder: Path) -> Path:
     images = striped_faces(labels)
     images[27] = images[28]
     return write_parquet(folder / "fer2013.parquet", images, labels, ["Training"] * 28 + ["PublicTest"] * 7)
+
+
+def test_class_weights_raise_the_rare_and_keep_the_mean() -> None:
+    data = replace(_data(), labels=torch.tensor([0] * 90 + [1] * 10))
+    even, full = (Training(_recipe(class_weighting=w), data, init=None).class_weights for w in (0.0, 1.0))
+    assert torch.equal(even, torch.ones(7))
+    assert float(full[1] / full[0]) == pytest.approx(9.0)
+    assert float(0.9 * full[0] + 0.1 * full[1]) == pytest.approx(1.0)
+
+
+def test_a_frozen_backbone_keeps_its_weights_for_so_long() -> None:
+    training = Training(_recipe(epochs=2, frozen_epochs=1), _data(), init=None)
+    kernel = training.network.backbone.conv_stem.weight
+    before, head = kernel.detach().clone(), training.network.emotion.weight.detach().clone()
+    list(training.run_epoch())
+    assert torch.equal(kernel, before)
+    assert not torch.equal(training.network.emotion.weight, head)
+    list(training.run_epoch())
+    assert not torch.equal(kernel, before)
+
+
+def test_patience_ends_a_run_that_no_longer_gains() -> None:
+    training = Training(_recipe(epochs=9, patience=2), _data(), init=None)
+    training.epoch, training.best_epoch = 4, 3
+    assert not training.finished
+    training.epoch = 5
+    assert training.finished
+
+
+def test_a_teacher_alone_decides_at_full_weight() -> None:
+    torch.manual_seed(0)
+    data = _data()
+    sure = replace(data, teacher=torch.eye(7)[torch.full((len(data.labels),), 3)])
+    training = Training(_recipe(epochs=8, teacher_weight=1.0, learning_rate=3e-3), sure, init=None)
+    while not training.finished:
+        list(training.run_epoch())
+    said = training.network.eval().predict(data.images)[0].mean(dim=0)
+    assert int(said.argmax()) == 3
+
+
+def test_teacher_files_are_averaged_over_mirror_images(tmp_path: Path) -> None:
+    network = ExpressionNetwork("small", 48, 0.0).eval()
+    path = tmp_path / "teacher.onnx"
+    path.write_bytes(expression.export(network, {}).model)
+    faces = torch.randint(0, 256, (5, 48, 48), dtype=torch.uint8)
+    expected = (network.predict(faces)[0] + network.predict(faces.flip(2))[0]) / 2
+    assert teacher_shares([path, path], faces.numpy()) == pytest.approx(expected.numpy(), abs=1e-4)
+
+
+def test_options_that_do_not_fit_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = _write_data(tmp_path)
+    assert emotion_trainer.main(["--data", str(data), "--from-scratch", "--teacher-weight", "0.5"]) == 2
+    assert "--teacher FILE and --teacher-weight" in capsys.readouterr().err
+    assert emotion_trainer.main(["--resume", str(tmp_path)]) == 2
+    assert "is not the folder of a run: files.json is missing" in capsys.readouterr().err
+    assert emotion_trainer.main(["--resume", str(tmp_path), "--batch", "3"]) == 2
+    assert "only --epochs can be changed" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    data = _write_data(tmp_path)
+    options = ["--data", str(data), "--pixels", "48", "--batch", "16", "--from-scratch", "--epochs", "4"]
+    assert emotion_trainer.main([*options, "--run", str(tmp_path / "whole")]) == 0
+
+    command = [sys.executable, "-m", "training.trainers.emotion_trainer", *options, "--run", str(tmp_path / "killed")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "killed" / "last.pt").exists():
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert emotion_trainer.main(["--resume", str(tmp_path / "killed")]) == 0
+
+    def history(name: str) -> list[dict[str, float]]:
+        lines = (tmp_path / name / "history.jsonl").read_text().splitlines()
+        return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+    assert history("killed") == history("whole")
+    assert len(history("whole")) == 4
+
+
+@pytest.mark.slow
+def test_two_ray_workers_train_one_model(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra `scale` is not installed")
+    data, run = _write_data(tmp_path), tmp_path / "run"
+    command = [sys.executable, "-m", "training.trainers.emotion_trainer", "--data", str(data), "--run", str(run)]
+    command += [
+        "--pixels",
+        "48",
+        "--batch",
+        "16",
+        "--from-scratch",
+        "--epochs",
+        "2",
+        "--engine",
+        "ray",
+        "--workers",
+        "2",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len((run / "history.jsonl").read_text().splitlines()) == 2
+    assert json.loads((run / "config.json").read_text())["workers"] == 2
+    load_network(run / "best.pt").predict(torch.zeros(1, 48, 48, dtype=torch.uint8))
+
+
+def _recipe(**settings: Any) -> Recipe:
+    return replace(Recipe(epochs=2, pixels=32, batch=14, mixup_share=0.0), **settings)
+
+
+def _data() -> TrainingData:
+    """28 striped faces, four of each class; PublicTest is the same faces."""
+    labels = list(range(7)) * 4
+    images = striped_faces(labels)
+    faces = Faces(images, np.array(labels), np.arange(28), np.array(["PublicTest"] * 28))
+    none = torch.zeros(28, 7)
+    return TrainingData(torch.from_numpy(images), torch.tensor(labels), none, none, faces, {})

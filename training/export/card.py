@@ -51,12 +51,13 @@ def expression_card(facts: CardFacts) -> str:
 
 
 def _contract(facts: CardFacts) -> str:
+    backbone = facts.config["recipe"]["backbone"]
     timing = ", ".join(f"{ms:.2f} ms ({side}x{side} crop)" for side, ms in facts.milliseconds.items())
     return f"""| | |
 |---|---|
 | file | `{facts.file}`, {facts.size / 1e6:.2f} MB |
 | sha256 | `{facts.sha256}` |
-| network | MobileNetV3-small 1.0, {facts.parameters / 1e6:.2f} million parameters, float32 |
+| network | MobileNetV3-{backbone} 1.0, {facts.parameters / 1e6:.2f} million parameters, float32 |
 | input | `faces` uint8 [N, H, W]: grey face crops of any size; resize and scaling are inside the graph |
 | output | `probabilities` float32 [N, {len(EMOTIONS)}]: {", ".join(EMOTIONS)} |
 | output | `embedding` float32 [N, {facts.embedding}] |
@@ -100,7 +101,7 @@ the question of whether that covers the use.
 
 
 def _start(init: str | None) -> str:
-    return "random" if init is None else "ImageNet, timm `tf_mobilenetv3_small_100` (Apache-2.0)"
+    return "random" if init is None else f"ImageNet, timm, `{init}` (Apache-2.0)"
 
 
 def _recipe(facts: CardFacts) -> str:
@@ -114,7 +115,7 @@ def _recipe(facts: CardFacts) -> str:
 
 `python -m training.trainers.emotion_trainer`: AdamW, cosine learning rate after a warm-up, label smoothing, mixup on \
 a share of the batches, moving average of the weights, and a second head (training only) for the FER+ vote shares. \
-Augmentation: flip, rotation, zoom, shift, contrast, brightness, gamma, erasing, blur, noise.
+Augmentation: flip, rotation, shear, zoom, shift, contrast, brightness, erasing, blur, noise.
 {moved}
 | setting | value |
 |---|---|

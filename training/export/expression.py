@@ -31,7 +31,7 @@ from training.datasets import fer2013
 from training.evaluation.expression import ModelError, evaluate, milliseconds_per_face, open_model
 from training.export.card import CardFacts, expression_card
 from training.trainers.emotion_network import ExpressionNetwork
-from training.trainers.emotion_trainer import load_network
+from training.trainers.emotion_training import load_network
 
 OPSET = 18  # the first with an antialiased Resize
 PARITY = 1e-4

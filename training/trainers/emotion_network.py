@@ -12,25 +12,27 @@ from torch.nn import functional
 from training.datasets.fer2013 import EMOTIONS, SIDE
 from training.torchvision_compat import ensure_torchvision
 
-BACKBONE = "tf_mobilenetv3_small_100"
+BACKBONES = {"small": "tf_mobilenetv3_small_100", "large": "tf_mobilenetv3_large_100"}
+"""timm's names; TF "same" padding, as the ImageNet weights expect."""
 
 
 class ExpressionNetwork(nn.Module):
-    """MobileNetV3-small (Howard et al. 2019) on one grey channel.
+    """MobileNetV3 (Howard et al. 2019), small or large, on one grey channel.
 
     A crop of any size first becomes 48x48, as every training face once was, and is then magnified to ``pixels``: a
     sharp webcam crop and a FER2013 face thus reach the network with the same detail.
     """
 
-    def __init__(self, pixels: int, dropout: float) -> None:
+    def __init__(self, backbone: str, pixels: int, dropout: float) -> None:
         super().__init__()
         ensure_torchvision()
         import timm  # noqa: PLC0415 - imports torchvision, which must be made importable first
 
         self.pixels = pixels
+        self.backbone_name = BACKBONES[backbone]
         # A grey face in three equal channels and a stem of summed weights on one channel are the same function.
-        backbone = timm.create_model(BACKBONE, num_classes=0, in_chans=1)
-        self.backbone = backbone.to(memory_format=torch.channels_last)  # twice as fast on a CPU
+        network = timm.create_model(self.backbone_name, num_classes=0, in_chans=1)
+        self.backbone = network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
         self.dropout = nn.Dropout(dropout)
         self.emotion = nn.Linear(self.backbone.head_hidden_size, len(EMOTIONS))
         self.votes = nn.Linear(self.backbone.head_hidden_size, len(EMOTIONS))
@@ -66,7 +68,9 @@ class ExpressionNetwork(nn.Module):
         wanted = self.backbone.state_dict()
         state = {name: value for name, value in state.items() if name in wanted}
         if missing := sorted(wanted.keys() - state.keys()):
-            raise ValueError(f"{path}: expected weights of {BACKBONE}; missing {len(missing)}, first {missing[0]}")
+            raise ValueError(
+                f"{path}: expected weights of {self.backbone_name}; missing {len(missing)}, first {missing[0]}"
+            )
         state["conv_stem.weight"] = state["conv_stem.weight"].sum(dim=1, keepdim=True)
         self.backbone.load_state_dict(state)
 

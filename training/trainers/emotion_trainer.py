@@ -1,213 +1,110 @@
 """Train the facial expression model on FER2013: ``python -m training.trainers.emotion_trainer --epochs 20``.
 
-MobileNetV3-small from ImageNet weights; AdamW with cosine learning rate after a warm-up; label smoothing; mixup on half
-of the batches; a moving average of the weights is what is judged and exported; a second head, dropped at export, learns
-the FER+ vote shares (FER2013's own labels are noisy). Training images that also stand in PublicTest are left out, and
-PublicTest alone chooses the epoch. Everything an epoch draws comes from (seed, epoch), so ``--resume`` continues a run
-as if it had not stopped. The run folder holds config.json, history.jsonl, last.pt and best.pt;
-``training.export.expression`` exports its best epoch.
+`training.trainers.emotion_training` says how. The run folder holds config.json, history.jsonl, last.pt, best.pt and a
+TensorBoard log; ``--resume`` goes on after a kill at any moment, and ``training.export.expression`` exports the best
+epoch.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import math
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from torch import Tensor
-from torch.nn import functional
+from torch.utils.tensorboard import SummaryWriter
 
+from sentry_proto.errors import SentryError
 from training.datasets import fer2013
-from training.evaluation.metrics import ClassificationReport, classification_report
-from training.trainers.emotion_data import augment, mixup
-from training.trainers.emotion_network import BACKBONE, ExpressionNetwork, MovingAverage
+from training.evaluation.expression import ModelError
+from training.evaluation.metrics import ClassificationReport
+from training.trainers.emotion_network import BACKBONES
+from training.trainers.emotion_recipe import Recipe
+from training.trainers.emotion_training import Place, Training, load_training_data
 
-_INIT_PATTERN = "mobilenetv3_small_100*.pth"
 _INIT_PLACES = (Path("data"), Path("models"), Path("..") / "shared" / "models")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything that decides the outcome of a training run, besides the data."""
-
-    epochs: int = 20
-    pixels: int = 112
-    batch: int = 128
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    warmup_epochs: float = 1.0
-    dropout: float = 0.25
-    label_smoothing: float = 0.1
-    mixup_share: float = 0.5
-    votes_weight: float = 0.5
-    average_decay: float = 0.998
-    seed: int = 0
-
-    def learning_rate_at(self, epoch: float) -> float:
-        """Learning rate after ``epoch`` epochs: linear warm-up, then half a cosine down to 1 % of the peak."""
-        if epoch < self.warmup_epochs:
-            return self.learning_rate * (epoch + 1e-3) / self.warmup_epochs
-        done = (epoch - self.warmup_epochs) / max(self.epochs - self.warmup_epochs, 1e-9)
-        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Images in memory, as tensors.
+class Job:
+    """What one run needs to know, the same for every worker.
 
     Attributes:
-        images: uint8 [n, 48, 48].
-        labels: int64 [n].
-        votes: float32 [n, 7], FER+ vote shares; zeros where unknown.
-        public: the part that chooses the epoch.
-        summary: counts and digest, as they go into config.json and the model card.
+        run: its folder.
+        data, ferplus, teachers, init: files; see the command line.
+        recipe: see `Recipe`.
+        device: "cpu" or "cuda".
     """
 
-    images: Tensor
-    labels: Tensor
-    votes: Tensor
-    public: fer2013.Faces
-    summary: dict[str, Any]
+    run: Path
+    data: Path
+    ferplus: Path | None
+    teachers: tuple[Path, ...]
+    init: Path | None
+    recipe: Recipe
+    device: str
 
 
-def load_training_data(data: Path, ferplus: Path | None) -> TrainingData:
-    """Read, clean and join. Without FER+ votes (``None``) the second head stays untrained.
-
-    Raises:
-        fer2013.DatasetError: a file is missing or not what it should be.
-    """
-    faces = fer2013.load_fer2013(data)
-    training, public = faces.split("Training"), faces.split("PublicTest")
-    # Where the data at hand includes PrivateTest, its duplicates must go as well: someone will measure on it.
-    held_out = [public, *([faces.split("PrivateTest")] if "PrivateTest" in faces.usage else [])]
-    keep, cleaning = fer2013.clean_training(training, held_out)
-    kept = training.where(keep)
-    votes = torch.zeros(len(kept), len(fer2013.EMOTIONS))
-    if ferplus is not None:
-        votes = torch.from_numpy(fer2013.load_ferplus(ferplus, kept.rows))
-    summary = {
-        "training_images": len(training),
-        "training_images_used": len(kept),
-        "dropped": asdict(cleaning),
-        "with_votes": int((votes.sum(dim=1) > 0).sum()),
-        "public_test_images": len(public),
-        "rows_sha256": hashlib.sha256(kept.rows.tobytes()).hexdigest(),
-    }
-    return TrainingData(torch.from_numpy(kept.images), torch.from_numpy(kept.labels), votes, public, summary)
-
-
-class Training:
-    """State of one run: network, its moving average, optimiser, and how far it has come."""
-
-    def __init__(self, recipe: Recipe, data: TrainingData, init: Path | None) -> None:
-        torch.manual_seed(recipe.seed)
-        self.recipe = recipe
-        self.data = data
-        self.network = ExpressionNetwork(recipe.pixels, recipe.dropout)
-        if init is not None:
-            self.network.load_imagenet(init)
-        self.average = MovingAverage(self.network, recipe.average_decay)
-        self.optimiser = torch.optim.AdamW(_parameter_groups(self.network, recipe.weight_decay))
-        self.epoch = 0
-        self.best = 0.0
-
-    @property
-    def steps(self) -> int:
-        """Batches per epoch; an incomplete last one is left out, as batch statistics of a few images mislead."""
-        return max(1, len(self.data.images) // self.recipe.batch)
-
-    def run_epoch(self) -> Iterator[float]:
-        """Train one epoch, yielding the loss of each batch."""
-        torch.manual_seed(self.recipe.seed * 100_003 + self.epoch)
-        generator = torch.Generator().manual_seed(self.recipe.seed * 100_003 + self.epoch)
-        order = torch.randperm(len(self.data.images), generator=generator)
-        self.network.train()
-        for index in range(self.steps):
-            step = self.epoch * self.steps + index
-            for group in self.optimiser.param_groups:
-                group["lr"] = self.recipe.learning_rate_at(step / self.steps)
-            chosen = order[index * self.recipe.batch : (index + 1) * self.recipe.batch]
-            loss = self._loss(chosen, generator)
-            self.optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-            self.optimiser.step()
-            self.average.update(self.network, step)
-            yield loss.item()
-        self.epoch += 1
-
-    def _loss(self, chosen: Tensor, generator: torch.Generator) -> Tensor:
-        images, votes = augment(self.data.images[chosen], generator), self.data.votes[chosen]
-        targets = functional.one_hot(self.data.labels[chosen], len(fer2013.EMOTIONS)).float()
-        if float(torch.rand((), generator=generator)) < self.recipe.mixup_share:
-            images, targets, votes = mixup(images, targets, votes, generator)
-        label_logits, vote_logits = self.network(images)
-        loss = functional.cross_entropy(label_logits, targets, label_smoothing=self.recipe.label_smoothing)
-        return loss + self.recipe.votes_weight * functional.cross_entropy(vote_logits, votes)
-
-    def judge(self) -> ClassificationReport:
-        """Figures of the averaged weights on PublicTest."""
-        images = torch.from_numpy(self.data.public.images)
-        starts = range(0, len(images), self.recipe.batch)
-        batches = [self.average.network.predict(images[start : start + self.recipe.batch])[0] for start in starts]
-        return classification_report(torch.cat(batches).numpy(), self.data.public.labels)
-
-    def save(self, path: Path) -> None:
-        """Write everything that :meth:`resume` needs, atomically."""
-        state = {
-            "recipe": asdict(self.recipe),
-            "network": self.network.state_dict(),
-            "average": self.average.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "epoch": self.epoch,
-            "best": self.best,
+def run_job(job: Job, worker: int = 0, workers: int = 1) -> None:
+    """Begin or go on with a run, as one of several workers; the first one keeps the run folder."""
+    data = load_training_data(job.data, job.ferplus, job.teachers)
+    place = Place(torch.device(job.device), worker, workers)
+    training = Training(job.recipe, data, job.init, place)
+    if (job.run / "last.pt").exists():
+        training.resume(job.run / "last.pt")
+    if worker == 0:
+        config = {
+            "recipe": asdict(job.recipe),
+            "init": job.init.name if job.init else None,
+            "device": torch.cuda.get_device_name() if job.device == "cuda" else "cpu",
+            "workers": workers,
+            "data": data.summary,
         }
-        torch.save(state, path.with_suffix(".tmp"))
-        path.with_suffix(".tmp").replace(path)
-
-    def resume(self, path: Path) -> None:
-        """Continue from a file written by :meth:`save`."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.network.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.epoch, self.best = state["epoch"], state["best"]
-
-
-def load_network(checkpoint: Path) -> ExpressionNetwork:
-    """The averaged network of a checkpoint, ready to predict or export."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    recipe = Recipe(**state["recipe"])
-    network = ExpressionNetwork(recipe.pixels, recipe.dropout)
-    network.load_state_dict(state["average"])
-    return network.eval().requires_grad_(False)
+        _write_config(job.run, config)
+        print(f"{data.summary['training_images_used']} faces, {data.summary['dropped']} dropped", flush=True)
+    train(training, job.run)
 
 
 def train(training: Training, run: Path) -> None:
     """Run the remaining epochs; after each, judge, log and save into the run folder."""
+    first = training.place.worker == 0
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
+    with Progress(*columns, disable=not (first and sys.stderr.isatty())) as progress:
         total = training.recipe.epochs * training.steps
         task = progress.add_task("training", total=total, completed=training.epoch * training.steps, rate="")
-        while training.epoch < training.recipe.epochs:
+        while not training.finished:
             started = time.monotonic()
             loss = _train_epoch(training, progress, task)
             report = training.judge()
-            best = report.accuracy > training.best
-            training.best = max(training.best, report.accuracy)
-            training.save(run / "last.pt")
-            if best:
-                training.save(run / "best.pt")
-            _log_epoch(run, training, loss, report, time.monotonic() - started)
+            training.history.append(_figures(training.epoch, loss, report, time.monotonic() - started))
+            if first:
+                _keep(training, run)
+
+
+def _keep(training: Training, run: Path) -> None:
+    """Save an epoch. last.pt comes last but for its readable copies: killed before it, the epoch is done once more."""
+    if training.best_epoch == training.epoch:
+        training.save(run / "best.pt")
+    training.save(run / "last.pt")
+    lines = "".join(json.dumps(figures) + "\n" for figures in training.history)
+    (run / "history.jsonl").write_text(lines, encoding="utf-8")
+    figures = training.history[-1]
+    with SummaryWriter(str(run)) as board:
+        for name, value in figures.items():
+            board.add_scalar(name, value, training.epoch)
+    left = (training.recipe.epochs - training.epoch) * figures["seconds"] / 60
+    print(
+        f"epoch {training.epoch}/{training.recipe.epochs}: loss {figures['loss']:.3f}, "
+        f"PublicTest {figures['accuracy']:.2%}, macro F1 {figures['macro_f1']:.3f}, {figures['seconds']:.0f} s, "
+        f"about {left:.0f} min left",
+        flush=True,
+    )
 
 
 def _train_epoch(training: Training, progress: Progress, task: TaskID) -> float:
@@ -220,40 +117,31 @@ def _train_epoch(training: Training, progress: Progress, task: TaskID) -> float:
     return sum(losses) / len(losses)
 
 
-def _log_epoch(run: Path, training: Training, loss: float, report: ClassificationReport, seconds: float) -> None:
-    line = {
-        "epoch": training.epoch,
+def _figures(epoch: int, loss: float, report: ClassificationReport, seconds: float) -> dict[str, float]:
+    return {
+        "epoch": epoch,
         "loss": round(loss, 4),
         "accuracy": round(report.accuracy, 4),
         "macro_f1": round(report.macro_f1, 4),
         "ece": round(report.ece, 4),
         "seconds": round(seconds, 1),
     }
-    with (run / "history.jsonl").open("a", encoding="utf-8") as history:
-        history.write(json.dumps(line) + "\n")
-    left = (training.recipe.epochs - training.epoch) * seconds / 60
-    print(
-        f"epoch {training.epoch}/{training.recipe.epochs}: loss {loss:.3f}, PublicTest {report.accuracy:.2%}, "
-        f"macro F1 {report.macro_f1:.3f}, {seconds:.0f} s, about {left:.0f} min left",
-        flush=True,
-    )
 
 
-def _parameter_groups(network: ExpressionNetwork, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices and kernels only; biases and batch-norm scales are left free."""
-    parameters = list(network.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+def _write_config(run: Path, config: Mapping[str, object]) -> None:
+    path = run / "config.json"
+    if path.exists():
+        config = {**json.loads(path.read_text(encoding="utf-8")), **config}
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _find_init(given: Path | None) -> Path:
-    matches = [given] if given else [m for place in _INIT_PLACES for m in sorted(place.glob(_INIT_PATTERN))]
+def _find_init(given: Path | None, backbone: str) -> Path:
+    pattern = f"*{BACKBONES[backbone].removeprefix('tf_')}*.pth"
+    matches = [given] if given else [m for place in _INIT_PLACES for m in sorted(place.glob(pattern))]
     if not matches or not matches[0].is_file():
-        places = given or ", ".join(str(place / _INIT_PATTERN) for place in _INIT_PLACES)
+        places = given or ", ".join(str(place / pattern) for place in _INIT_PLACES)
         raise fer2013.DatasetError(
-            f"no ImageNet weights of {BACKBONE} found: looked for {places}; give them with --init FILE, "
+            f"no ImageNet weights of {BACKBONES[backbone]} found: looked for {places}; give them with --init FILE, "
             "or start from random weights with --from-scratch"
         )
     return matches[0]
@@ -269,16 +157,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.trainers.emotion_trainer", description="Train the facial expression model on FER2013."
     )
-    parser.add_argument("--epochs", type=int, help=f"default: {Recipe.epochs}; with --resume: move the end of the run")
-    parser.add_argument("--pixels", type=int, default=Recipe.pixels, help="side of the network's input")
-    parser.add_argument("--batch", type=int, default=Recipe.batch, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=Recipe.seed, help="default: %(default)s")
+    for setting in fields(Recipe):
+        name, kind = setting.name.replace("_", "-"), type(setting.default)
+        choices = sorted(BACKBONES) if setting.name == "backbone" else None
+        parser.add_argument(f"--{name}", type=kind, choices=choices, help=f"default: {setting.default}")
     parser.add_argument("--data", type=Path, help="fer2013 file or folder; default: ./data, ../shared/data")
     parser.add_argument("--ferplus", type=Path, help="FER+ votes; default: ferplus*.csv beside the data, if there")
-    parser.add_argument("--init", type=Path, help=f"ImageNet weights for timm's {BACKBONE}")
+    parser.add_argument("--no-votes", action="store_true", help="train without FER+ votes")
+    parser.add_argument("--teacher", type=Path, nargs="+", default=[], help="expression models (.onnx) to learn from")
+    parser.add_argument("--init", type=Path, help="ImageNet weights for timm's MobileNetV3")
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
     parser.add_argument("--run", type=Path, help="run folder; default: runs/expression-<date>-<time>")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="continue the run in this folder")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if there is one"
+    )
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="default: %(default)s")
+    parser.add_argument("--workers", type=int, default=2, help="of the engine ray; default: %(default)s")
     return parser
 
 
@@ -286,48 +181,80 @@ def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     options = _parser().parse_args(argv)
     try:
-        run = _start(options)
-    except (fer2013.DatasetError, ValueError, OSError) as error:
+        job = _resumed(options) if options.resume else _fresh(options)
+        if options.engine == "ray":
+            from training.trainers.emotion_ray import run_on_ray  # noqa: PLC0415 - an optional dependency
+
+            run_on_ray(job, options.workers)
+        else:
+            run_job(job)
+    except (SentryError, ModelError, ValueError, OSError) as error:
         print(f"emotion_trainer: {error}", file=sys.stderr)
         return 2
-    print(f"run folder: {run}; export it with: python -m training.export.expression --run {run} --out expression.onnx")
+    print(
+        f"run folder: {job.run}; export it with: python -m training.export.expression --run {job.run} --out FILE.onnx"
+    )
     return 0
 
 
-def _start(options: argparse.Namespace) -> Path:
-    data_path = fer2013.find_data(options.data)
-    data = load_training_data(data_path, _find_ferplus(options.ferplus, data_path))
-    if options.resume:
-        run, recipe, init = options.resume, _resumed_recipe(options.resume, options.epochs), None
-    else:
-        run = options.run or Path("runs") / time.strftime("expression-%Y%m%d-%H%M%S")
-        epochs = Recipe.epochs if options.epochs is None else options.epochs
-        recipe = Recipe(epochs=epochs, pixels=options.pixels, batch=options.batch, seed=options.seed)
-        init = None if options.from_scratch else _find_init(options.init)
-    training = Training(recipe, data, init)
-    if options.resume:
-        training.resume(run / "last.pt")
-    else:
-        run.mkdir(parents=True)
-        config = {"recipe": asdict(recipe), "init": init.name if init else None, "data": data.summary}
-        (run / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    print(f"{data.summary['training_images_used']} faces, {data.summary['dropped']} dropped", flush=True)
-    train(training, run)
-    return Path(run)
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    return {f.name: value for f in fields(Recipe) if (value := getattr(options, f.name)) is not None}
 
 
-def _resumed_recipe(run: Path, epochs: int | None) -> Recipe:
-    """The recipe of a run, with its end moved if asked; config.json then keeps after which epoch, and from where."""
-    path = run / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
+def _fresh(options: argparse.Namespace) -> Job:
+    recipe = Recipe(**_given(options))
+    if bool(options.teacher) != (recipe.teacher_weight > 0):
+        raise ValueError("--teacher FILE and --teacher-weight above 0 belong together")
+    data = fer2013.find_data(options.data)
+    init = None if options.from_scratch else _find_init(options.init, recipe.backbone)
+    run = options.run or Path("runs") / time.strftime("expression-%Y%m%d-%H%M%S")
+    votes = None if options.no_votes else _find_ferplus(options.ferplus, data)
+    if (run / "last.pt").exists():
+        raise ValueError(f"{run} holds a run already; go on with it: --resume {run}")
+    run.mkdir(parents=True, exist_ok=True)
+    job = Job(run.absolute(), data.absolute(), votes, tuple(options.teacher), init, recipe, _device(options.device))
+    (run / "files.json").write_text(json.dumps(_files(job), indent=2) + "\n", encoding="utf-8")
+    return job
+
+
+def _files(job: Job) -> dict[str, Any]:
+    """Where this machine has the job's files; kept beside the configuration, which goes into the model card."""
+    single = {"data": job.data, "ferplus": job.ferplus, "init": job.init}
+    return {
+        **{name: str(path.absolute()) if path else None for name, path in single.items()},
+        "teachers": [str(path.absolute()) for path in job.teachers],
+    }
+
+
+def _resumed(options: argparse.Namespace) -> Job:
+    """The job of a run folder; only where it ends may be changed, and config.json keeps from where to where."""
+    run: Path = options.resume
+    given = _given(options)
+    if set(given) - {"epochs"}:
+        raise ValueError("with --resume only --epochs can be changed; everything else stands in the run folder")
+    try:
+        files = json.loads((run / "files.json").read_text(encoding="utf-8"))
+        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{run} is not the folder of a run: {Path(error.filename).name} is missing") from error
     recipe = Recipe(**config["recipe"])
-    if epochs is None or epochs == recipe.epochs:
-        return recipe
-    done = len((run / "history.jsonl").read_text(encoding="utf-8").splitlines())
-    config.setdefault("end_moved", []).append({"after_epoch": done, "from": recipe.epochs, "to": epochs})
-    config["recipe"]["epochs"] = epochs
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    return replace(recipe, epochs=epochs)
+    if options.epochs not in (None, recipe.epochs):
+        done = len((run / "history.jsonl").read_text(encoding="utf-8").splitlines())
+        moved = [*config.get("end_moved", []), {"after_epoch": done, "from": recipe.epochs, "to": options.epochs}]
+        recipe = replace(recipe, epochs=options.epochs)
+        _write_config(run, {"end_moved": moved})
+    path = {name: Path(value) if value else None for name, value in files.items() if name != "teachers"}
+    data = options.data or path["data"]
+    teachers = tuple(Path(name) for name in files["teachers"])
+    return Job(
+        run.absolute(), data.absolute(), path["ferplus"], teachers, path["init"], recipe, _device(options.device)
+    )
+
+
+def _device(asked: str) -> str:
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise ValueError("torch sees no CUDA device here; use --device cpu, or install a CUDA build of torch")
+    return asked if asked != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
 if __name__ == "__main__":

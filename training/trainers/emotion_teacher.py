@@ -1,0 +1,37 @@
+"""Soft targets from teachers: what other expression models say about the training faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from training.evaluation.expression import open_model
+
+BATCH = 256
+
+
+def teacher_shares(teachers: Sequence[Path], images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Mean class probabilities of several models on each face and on its mirror image (Hinton et al. 2015).
+
+    Args:
+        teachers: ONNX files with the graph contract of `training.export.expression`, of any architecture.
+        images: uint8 [n, h, w].
+
+    Returns:
+        float32 [n, 7].
+
+    Raises:
+        ModelError: a file is not an expression model.
+    """
+    total = np.zeros((len(images), 7), np.float32)
+    for path in teachers:
+        session = open_model(path)
+        for start in range(0, len(images), BATCH):
+            faces = images[start : start + BATCH]
+            for view in (faces, faces[:, :, ::-1]):
+                total[start : start + BATCH] += session.run(["probabilities"], {"faces": view.copy()})[0]
+    total /= 2 * len(teachers)
+    return total
