@@ -243,12 +243,10 @@ def _resumed(options: argparse.Namespace) -> Job:
         moved = [*config.get("end_moved", []), {"after_epoch": done, "from": recipe.epochs, "to": options.epochs}]
         recipe = replace(recipe, epochs=options.epochs)
         _write_config(run, {"end_moved": moved})
-    path = {name: Path(value) if value else None for name, value in files.items() if name != "teachers"}
-    data = options.data or path["data"]
+    ferplus, init = (Path(files[name]) if files[name] else None for name in ("ferplus", "init"))
     teachers = tuple(Path(name) for name in files["teachers"])
-    return Job(
-        run.absolute(), data.absolute(), path["ferplus"], teachers, path["init"], recipe, _device(options.device)
-    )
+    data = Path(options.data or files["data"]).absolute()
+    return Job(run.absolute(), data, ferplus, teachers, init, recipe, _device(options.device))
 
 
 def _device(asked: str) -> str:
