@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.evaluation.calibration import bootstrap_interval, fit_temperature, reliability, rescale
+from training.evaluation.metrics import Labels, expected_calibration_error
+
+Array = NDArray[np.floating[Any]]
+
+
+def _calibrated(n: int, seed: int = 0) -> tuple[Array, Labels]:
+    """Probabilities of four classes, and labels drawn from them."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 1.5, (n, 4))
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = np.array([random.choice(4, p=row) for row in probabilities])
+    return probabilities, labels
+
+
+def test_reliability_by_hand() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6]])
+    bins = reliability(probabilities, np.array([0, 1, 1]), bins=4)
+    assert bins.count.tolist() == [0, 0, 1, 2]
+    assert bins.confidence[2:].tolist() == pytest.approx([0.6, 0.85])
+    assert bins.accuracy[2:].tolist() == [1.0, 0.5]
+    assert np.isnan(bins.accuracy[:2]).all()
+
+
+def test_reliability_adds_up_to_the_calibration_error() -> None:
+    probabilities, labels = _calibrated(500)
+    bins = reliability(probabilities, labels)
+    gaps = np.nan_to_num(np.abs(bins.confidence - bins.accuracy)) * bins.count
+    assert gaps.sum() / 500 == pytest.approx(expected_calibration_error(probabilities, labels))
+
+
+@pytest.mark.parametrize("true", [0.5, 1.0, 2.5])
+def test_the_temperature_that_was_put_in_is_found(true: float) -> None:
+    probabilities, labels = _calibrated(4000)
+    spoiled = rescale(probabilities, 1 / true)
+    assert fit_temperature(spoiled, labels) == pytest.approx(true, rel=0.1)
+    mended = rescale(spoiled, fit_temperature(spoiled, labels))
+    assert expected_calibration_error(mended, labels) < 0.03
+
+
+def test_rescaling_keeps_the_order_and_sums_to_one() -> None:
+    probabilities, _ = _calibrated(50)
+    warm = rescale(probabilities, 3.0)
+    assert warm.sum(1) == pytest.approx(np.ones(50))
+    assert (warm.argsort(1) == probabilities.argsort(1)).all()
+    assert rescale(np.array([[1.0, 0.0]]), 2.0)[0, 0] > 0.99
+
+
+def test_intervals_hold_the_truth_and_shrink() -> None:
+    def accuracy(probabilities: Array, labels: Labels) -> float:
+        return float((probabilities.argmax(1) == labels).mean())
+
+    truth = accuracy(*_calibrated(20_000, seed=9))
+    small, large = (bootstrap_interval(accuracy, *_calibrated(n)) for n in (200, 2000))
+    assert small[0] < truth < small[1]
+    assert large[1] - large[0] < 0.5 * (small[1] - small[0])
