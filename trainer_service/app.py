@@ -106,6 +106,7 @@ def running(settings: Settings) -> Iterator[Trainer]:
         publisher = Publisher(home.repository, signers)
         worker = _closing(stack, Worker(home.database, settings.tasks), Worker.close)
         learner = Learner(store, publisher, worker, settings.tasks, settings.labels_per_run, ingest.pulse_now)
+        store.on_labels = learner.nudge
         _closing(stack, learner, Learner.stop)
         served = Updates(home.repository)
         updates = RequestThread("updates", context, ends.updates, secret, AGENT, allowed, served.answer)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from sentry_proto.control import ControlClient
+from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.keys import CONTROL, Endpoints, KeyFile
-from trainer_service import keyring
+from trainer_service import keyring, report_export
 from trainer_service.app import Settings, serve
 from trainer_service.keyring import Home
 from trainer_service.policy import DEFAULT_PER_RUN
@@ -53,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     labels = commands.add_parser("labels", help="labels from a file")
     importing = labels.add_subparsers(dest="action", required=True).add_parser("import", parents=[client])
     importing.add_argument("file", type=Path, help="CSV: window_id,task,value,rater[,source,confidence,label_id]")
+    reports = commands.add_parser("reports", help="what participants have said of themselves")
+    exporting = reports.add_subparsers(dest="action", required=True).add_parser("export", parents=[client])
+    exporting.add_argument("--out", type=Path, required=True, help="the CSV file to write")
+    exporting.add_argument("--participant", help="(everybody)")
     commands.add_parser("retrain", parents=[client], help="learn now")
     rollback = commands.add_parser("rollback", parents=[client], help="publish an older version's heads again")
     rollback.add_argument("version", type=int, nargs="?", help="(the parent of the current one)")
@@ -82,23 +87,26 @@ def _announce(ends: Endpoints) -> None:
 
 
 def _ask(arguments: argparse.Namespace) -> None:
-    method, params = _request(arguments)
     key = KeyFile.load(arguments.key, CONTROL) if arguments.key else keyring.load_control_key(Home(arguments.dir))
     client = ControlClient(key)
     try:
-        result = client.call(method, **params)
+        result = _answer(arguments, client)
     finally:
         client.close()
     print(json.dumps(result, indent=1) if arguments.json else _PLAIN[arguments.command](result))
 
 
-def _request(arguments: argparse.Namespace) -> tuple[str, Json]:
-    """The method of the control API that a command stands for, and its parameters."""
+def _answer(arguments: argparse.Namespace, client: ControlClient) -> Any:
+    """Call the method of the control API that a command stands for."""
     if arguments.command == "labels":
-        return "import_labels", {"text": _read(arguments.file)}
+        return client.call("import_labels", text=_read(arguments.file))
+    if arguments.command == "reports":
+        reports = report_export.fetch(client.call, arguments.participant)
+        write_durable(arguments.out, report_export.to_csv(reports).encode())
+        return {"written": len(reports), "file": str(arguments.out)}
     if arguments.command == "rollback" and arguments.version is not None:
-        return "rollback", {"version": arguments.version}
-    return arguments.command, {}
+        return client.call("rollback", version=arguments.version)
+    return client.call(arguments.command)
 
 
 def _read(path: Path) -> str:
@@ -136,6 +144,7 @@ _PLAIN: Mapping[str, Callable[[Any], str]] = {
     "decisions": lambda found: "\n".join(f"{d['verdict']:10} {d['reason']}" for d in found) or "none yet",
     "models": lambda models: "\n".join(map(_model, models)) or "none is published yet",
     "labels": lambda done: f"{done['stored']} labels stored, {done['known']} were known already",
+    "reports": lambda done: f"{done['written']} self-reports written to {done['file']}",
     "rollback": lambda done: f"the old heads are published as version {done['version']}",
     "retrain": lambda _: "the learner will run now",
 }

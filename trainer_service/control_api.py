@@ -15,15 +15,16 @@ from sentry_proto.errors import InputError, MalformedMessage, SentryError
 from sentry_proto.keys import AGENT, AllowList
 from sentry_proto.tasks import Task, tasks_to_json
 from sentry_proto.types import Label, Stratum
-from trainer_service import labels, rates, schema, views
+from trainer_service import labels, rates, schema, self_reports, views
 from trainer_service.fleet import Fleet, Moment
+from trainer_service.self_reports import Answer, SelfReport
 from trainer_service.store import Store
 
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 SOFTWARE = version("sentry-lab")
-_WORDS = {str: "text", int: "a whole number", float: "a number"}
+_WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list"}
 
 
 class Learning(Protocol):
@@ -183,6 +184,32 @@ class ControlApi:
         self._learner.nudge()
         return {"stored": stored, "known": known}
 
+    def self_report(
+        self,
+        report_id: str,
+        participant: str,
+        task: str | None = None,
+        value: str | None = None,
+        instrument: str | None = None,
+        answers: list[int] | None = None,
+        created: float | None = None,
+    ) -> Json:
+        """Store one answer of a participant, once."""
+        now = time.time()
+        answer = self._answer(task, value, instrument, answers)
+        report = SelfReport(report_id, participant, now if created is None else float(created), answer)
+        self_reports.check(report)
+        with self._store.write() as connection:
+            fresh = self_reports.put(connection, report, now)
+        if fresh:
+            self._learner.nudge()
+        return {"stored": True, "fresh": fresh}
+
+    def self_reports(self, participant: str | None = None, before: int | None = None, limit: int = 100) -> list[Json]:
+        """What participants have said of themselves, newest first."""
+        with self._store.read() as connection:
+            return self_reports.listed(connection, participant, before, _limit(limit))
+
     def rates(self, task: str | None = None, participant: str | None = None, agent: str | None = None) -> list[Json]:
         """Error rates of the alerts, per task and model version."""
         chosen = list(self._tasks.values()) if task is None else [self._task(task)]
@@ -213,6 +240,13 @@ class ControlApi:
         with self._store.read() as connection:
             return views.people(connection)
 
+    def _answer(self, task: str | None, value: str | None, instrument: str | None, answers: list[int] | None) -> Answer:
+        if task is not None and value is not None and instrument is None and answers is None:
+            return self_reports.class_answer(task, value, self._tasks)
+        if instrument is not None and answers is not None and task is None and value is None:
+            return self_reports.questionnaire_answer(instrument, answers, self._tasks)
+        raise InputError("a self-report is either a task with its value or an instrument with its answers")
+
     def _task(self, name: str) -> Task:
         if name not in self._tasks:
             raise InputError(f"task {name[:40]!r} is not configured; known are {', '.join(self._tasks)}")
@@ -220,8 +254,8 @@ class ControlApi:
 
 
 METHODS = (
-    "status", "agents", "windows", "window", "queue", "alerts", "label", "withdraw", "import_labels", "rates",
-    "models", "decisions", "retrain", "rollback", "people",
+    "status", "agents", "windows", "window", "queue", "alerts", "label", "withdraw", "import_labels", "self_report",
+    "self_reports", "rates", "models", "decisions", "retrain", "rollback", "people",
 )  # fmt: skip
 
 
@@ -241,7 +275,8 @@ def check_params(method: str, function: Callable[..., Any], params: Mapping[str,
         raise InputError(f"{method} knows no parameter {superfluous[0][:40]!r}; it {takes}")
     hints = typing.get_type_hints(function)
     for name, value in params.items():
-        kinds = typing.get_args(hints[name]) or (hints[name],)
+        options = typing.get_args(hints[name]) or (hints[name],)
+        kinds = tuple(typing.get_origin(option) or option for option in options)
         if isinstance(value, bool) or not isinstance(value, (*kinds, int) if float in kinds else kinds):
             raise InputError(f"{method}: {name} must be {_WORDS[kinds[0]]}")
 

@@ -2,6 +2,8 @@
 
 A window's record is kept as it came over the wire (`sentry_proto.codec`), after the columns that are searched, so
 that lists never read it.
+
+A table that an older store lacks is made when the store is opened; `VERSION` rises only when a table changes.
 """
 
 from __future__ import annotations
@@ -119,6 +121,22 @@ labels = Table(
     Column("withdrawn", Float),
     Index("ix_labels_window", "window_id", "task"),
     Index("ix_labels_task", "task", "row"),
+)
+
+self_reports = Table(
+    "self_reports",
+    metadata,
+    Column("row", Integer, primary_key=True),
+    Column("report_id", String, nullable=False, unique=True),
+    Column("participant", String, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("task", String, nullable=False),
+    Column("value", String, nullable=False),
+    Column("instrument", String),
+    Column("answers", JSON(none_as_null=True)),
+    Column("score", Integer),
+    Column("received", Float, nullable=False),
+    Index("ix_self_reports_participant", "participant", "created"),
 )
 
 models = Table(

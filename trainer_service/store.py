@@ -6,7 +6,7 @@ lock (BEGIN IMMEDIATE), so that two of them wait for each other instead of faili
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from sentry_proto.errors import StorageError
 from sentry_proto.types import Alert, Heartbeat, Record, Window
-from trainer_service import schema
+from trainer_service import schema, self_reports
 
 BUSY_TIMEOUT_MS = 5_000
 
@@ -41,7 +41,11 @@ class Arrival:
 
 
 class Store:
-    """A connection pool to the database; safe to share between threads."""
+    """A connection pool to the database; safe to share between threads.
+
+    Attributes:
+        on_labels: called after windows have come in for which there was a self-report already, which labelled them.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the store, and make it if it is not there.
@@ -50,6 +54,7 @@ class Store:
             StorageError: if the file cannot be opened or was written by another version.
         """
         self.path = path
+        self.on_labels: Callable[[], None] = lambda: None
         self._engine = create_engine(f"sqlite:///{path}")
         event.listen(self._engine, "connect", _set_up)
         event.listen(self._engine, "begin", _begin)
@@ -87,7 +92,12 @@ class Store:
         A record that is stored already is not refused and changes nothing.
         """
         with self.write() as connection:
-            return [_put(connection, arrival, now) for arrival in arrivals]
+            refused = [_put(connection, arrival, now) for arrival in arrivals]
+            windows = [arrival.record.window_id for arrival in arrivals if isinstance(arrival.record, Window)]
+            labelled = sum(self_reports.label_window(connection, window_id, now) for window_id in windows)
+        if labelled:
+            self.on_labels()
+        return refused
 
     def keep_heartbeats(self, beats: Iterable[tuple[str, Heartbeat, float]]) -> None:
         """Remember agents' last heartbeats (name, heartbeat, time of arrival) and their counts of scored windows."""

@@ -55,7 +55,7 @@ class Questionnaire:
         wrong = [a for a in answers if isinstance(a, bool) or not isinstance(a, int) or not 0 <= a <= top]
         if wrong:
             raise InputError(
-                f"answers of {self.title} must be whole numbers from 0 to {top}, not {str(wrong[0])[:40]!r}"
+                f"answers of {self.title} must be whole numbers from 0 to {top}, not {str(wrong[0])[:9]!r}"
             )
         return sum(answers)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ BANDS = {
     "gad7": {"minimal": (0, 4), "mild": (5, 9), "moderate": (10, 14), "severe": (15, 21)},
 }  # fmt: skip
 
-WRONG_ANSWERS: dict[str, tuple[list[object], str]] = {
+WRONG_ANSWERS: dict[str, tuple[list[Any], str]] = {
     "one too few": ([0] * 6, "has 7 items"),
     "one too many": ([0] * 8, "has 7 items"),
     "above the scale": ([0] * 6 + [4], "from 0 to 3, not '4'"),
