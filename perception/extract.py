@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -21,6 +22,7 @@ from perception.chain import STAGES, FrameResult, Perception
 from perception.fusion import Second
 from perception.pipeline import FeaturePipeline
 from perception.video import VideoFile
+from sentry_proto.durable import sync_folder
 from sentry_proto.errors import MediaError, StorageError
 from sentry_proto.layout import LAYOUT_ID, MODALITIES, MODALITY_INDEX, SECOND_FEATURES
 from sentry_proto.types import CameraState
@@ -148,21 +150,30 @@ def to_table(seconds: list[Second]) -> pa.Table:
         columns[f"coverage_{name}"] = pa.array(coverage[:, i])
     columns["camera_state"] = pa.array([second.camera_state.value for second in seconds])
     columns["frames"] = pa.array([second.frames for second in seconds], pa.int32())
+    return pa.table(columns).replace_schema_metadata(table_metadata())
+
+
+@cache
+def table_metadata() -> dict[str, str]:
+    """What a table of seconds says of its making: `sentry_layout`, `sentry_version` and one `sha256_*` per model."""
     metadata = {"sentry_layout": LAYOUT_ID, "sentry_version": version("sentry-lab")}
-    metadata |= {f"sha256_{name}": sha256(name) for name in MODELS}
-    return pa.table(columns).replace_schema_metadata(metadata)
+    return metadata | {f"sha256_{name}": sha256(name) for name in MODELS}
 
 
 def write_parquet(table: pa.Table, out: Path) -> None:
-    """Write a table so that `out` is either complete or as it was.
+    """Write a table so that `out` is either complete and on the disk, or as it was.
 
     Raises:
         StorageError: it cannot be written.
     """
     partial = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        pq.write_table(table, partial)
+        with partial.open("wb") as file:
+            pq.write_table(table, file)
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(out)
+        sync_folder(out.parent)
     except OSError as error:
         raise StorageError(f"{out} cannot be written: {error.strerror or error}.") from error
     finally:
