@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.evaluation.calibration import bootstrap_interval, fit_temperature, reliability, rescale
+from training.evaluation.calibration import (
+    bootstrap_interval,
+    crossfitted_calibration_error,
+    fit_temperature,
+    reliability,
+    rescale,
+)
 from training.evaluation.metrics import Labels, expected_calibration_error
 
 Array = NDArray[np.floating[Any]]
@@ -44,6 +50,12 @@ def test_the_temperature_that_was_put_in_is_found(true: float) -> None:
     assert fit_temperature(spoiled, labels) == pytest.approx(true, rel=0.1)
     mended = rescale(spoiled, fit_temperature(spoiled, labels))
     assert expected_calibration_error(mended, labels) < 0.03
+
+
+def test_halves_mend_each_other() -> None:
+    probabilities, labels = _calibrated(4000)
+    spoiled = rescale(probabilities, 0.4)
+    assert crossfitted_calibration_error(spoiled, labels) < 0.3 * expected_calibration_error(spoiled, labels)
 
 
 def test_rescaling_keeps_the_order_and_sums_to_one() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.metrics import Labels, Probabilities
+from training.evaluation.metrics import Labels, Probabilities, expected_calibration_error
 
 LOG_TEMPERATURE = (-2.0, 2.0)
 """Where the temperature is looked for: 0.14 to 7.4."""
@@ -78,6 +78,16 @@ def fit_temperature(probabilities: Probabilities, labels: Labels) -> float:
         else:
             low = left
     return float(np.exp((low + high) / 2))
+
+
+def crossfitted_calibration_error(probabilities: Probabilities, labels: Labels, seed: int = 0) -> float:
+    """Expected calibration error when each half of the samples is rescaled by the temperature of the other half."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    mended = np.zeros(probabilities.shape)
+    halves = np.array_split(order, 2)
+    for mine, other in zip(halves, halves[::-1], strict=True):
+        mended[mine] = rescale(probabilities[mine], fit_temperature(probabilities[other], labels[other]))
+    return expected_calibration_error(mended, labels)
 
 
 def bootstrap_interval(

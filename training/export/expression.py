@@ -28,13 +28,16 @@ from onnx import TensorProto, compose, helper
 from torch import Tensor, nn
 
 from training.datasets import fer2013
+from training.evaluation.calibration import crossfitted_calibration_error, fit_temperature
 from training.evaluation.expression import ModelError, evaluate, milliseconds_per_face, open_model
+from training.evaluation.metrics import expected_calibration_error
 from training.export.card import CardFacts, expression_card
 from training.trainers.emotion_network import ExpressionNetwork
 from training.trainers.emotion_training import load_network
 
 OPSET = 18  # the first with an antialiased Resize
 PARITY = 1e-4
+BATCH = 256
 _PARITY_SIZES = ((48, 48), (31, 37), (96, 96), (117, 90), (224, 160), (301, 299))
 
 
@@ -47,7 +50,7 @@ class _Served(nn.Module):
 
     def forward(self, crop: Tensor) -> tuple[Tensor, Tensor]:
         embedding = self.network.embed(crop)
-        return self.network.emotion(embedding).softmax(dim=1), embedding
+        return self.network.probabilities(embedding), embedding
 
 
 @dataclass(frozen=True)
@@ -133,12 +136,13 @@ def _check_parity(network: ExpressionNetwork, serialised: bytes) -> float:
     return worst
 
 
-def metadata_of(config: dict[str, Any], version: str) -> dict[str, str]:
+def metadata_of(config: dict[str, Any], version: str, temperature: float) -> dict[str, str]:
     """What the model file says of itself; ``data_recipe_sha256`` covers the data used and the whole recipe."""
     recipe = json.dumps(config, sort_keys=True).encode()
     return {
         "labels": ",".join(fer2013.EMOTIONS),
         "version": version,
+        "temperature": f"{temperature:.6g}",
         "data_recipe_sha256": hashlib.sha256(recipe).hexdigest(),
     }
 
@@ -152,8 +156,10 @@ def export_run(run: Path, data: Path, out: Path, version: str) -> CardFacts:
     """
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     network = load_network(run / "best.pt")
-    exported = export(network, metadata_of(config, version))
     public = fer2013.load_fer2013(data).split("PublicTest")
+    raw = torch.cat([network.predict(part)[0] for part in torch.split(torch.from_numpy(public.images), BATCH)]).numpy()
+    network.temperature.fill_(fit_temperature(raw, public.labels))
+    exported = export(network, metadata_of(config, version, float(network.temperature)))
     report = evaluate(open_model(exported.model), public.images, public.labels)
     history = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     out.write_bytes(exported.model)
@@ -170,6 +176,9 @@ def export_run(run: Path, data: Path, out: Path, version: str) -> CardFacts:
         best_epoch=max(history, key=lambda line: line["accuracy"])["epoch"],
         epochs_done=len(history),
         report=report,
+        temperature=float(network.temperature),
+        raw_ece=expected_calibration_error(raw, public.labels),
+        crossfitted_ece=crossfitted_calibration_error(raw, public.labels),
     )
     out.with_suffix(".md").write_text(expression_card(facts), encoding="utf-8")
     return facts

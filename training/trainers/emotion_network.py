@@ -23,6 +23,8 @@ class ExpressionNetwork(nn.Module):
     sharp webcam crop and a FER2013 face thus reach the network with the same detail.
     """
 
+    temperature: Tensor
+
     def __init__(self, backbone: str, pixels: int, dropout: float) -> None:
         super().__init__()
         ensure_torchvision()
@@ -36,6 +38,8 @@ class ExpressionNetwork(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.emotion = nn.Linear(self.backbone.head_hidden_size, len(EMOTIONS))
         self.votes = nn.Linear(self.backbone.head_hidden_size, len(EMOTIONS))
+        # Fitted at export, on faces that were not trained on; it is no part of a checkpoint.
+        self.register_buffer("temperature", torch.ones(()), persistent=False)
 
     def embed(self, faces: Tensor) -> Tensor:
         """Grey levels 0..255, float32 [n, 1, 48, 48], to the embedding, float32 [n, E]."""
@@ -56,7 +60,12 @@ class ExpressionNetwork(nn.Module):
         if small.shape[-2:] != (SIDE, SIDE):
             small = functional.interpolate(small, [SIDE, SIDE], mode="bilinear", antialias=True)
         embedding = self.embed(small)
-        return self.emotion(embedding).softmax(dim=1), embedding
+        return self.probabilities(embedding), embedding
+
+    def probabilities(self, embedding: Tensor) -> Tensor:
+        """Of the seven emotions, [n, 7], from the embedding [n, E]."""
+        logits: Tensor = self.emotion(embedding) / self.temperature
+        return logits.softmax(dim=1)
 
     def load_imagenet(self, path: Path) -> None:
         """Start the backbone from ImageNet weights saved for timm's three-channel model.
