@@ -1,0 +1,266 @@
+"""What the validation compares: ways to learn a task or a rating scale from a `WindowSet`, behind one interface.
+
+    LinearHeads                    the state heads on statistics pooling
+    LogisticRegressionBaseline     plain logistic regression on the same columns
+    GradientBoostingBaseline       boosted trees on the same columns (Friedman 2001, binned)
+    RidgeScale                     ridge regression, its strength chosen by person
+    GradientBoostingScale          boosted trees
+
+All are frozen dataclasses without open resources, so that they and what they fit can be pickled. A label that leaves
+several classes possible counts in equal parts for each of them where a model only takes exact labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sentry_proto.errors import InputError
+from sentry_proto.tasks import Task
+from training.evaluation.estimator import Predictor
+from training.evaluation.gate import class_balance
+from training.pooling import seen_columns
+from training.trainers.state_heads import MOST_BALANCE, TaskHead, fit_head
+from training.windows import Rows, WindowSet
+
+RIDGE_STRENGTHS = np.logspace(1, 5, 9)
+"""On standardised columns; with hundreds of them and few people, weak ones only cost time."""
+
+INNER_FOLDS = 5
+"""By person, to choose the strength of the ridge."""
+
+Array = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class LinearHeads:
+    """Sentry's state heads on pooled windows, see `training.trainers.state_heads`.
+
+    Attributes:
+        members: K, size of the ensemble.
+    """
+
+    members: int = 8
+
+    def fit(self, windows: WindowSet, task: Task, rows: Rows, seed: int) -> Predictor:
+        """Fit on the labelled windows among `rows`.
+
+        Raises:
+            InputError: if none of them is labelled.
+        """
+        rows = labelled_rows(windows, task, rows)
+        head = fit_head(
+            task,
+            windows.pooled(rows),
+            windows.allowed[task.name][rows],
+            np.ones(len(rows)),
+            windows.people[rows].tolist(),
+            members=self.members,
+            seed=seed,
+            space=windows.space,
+        )
+        return _Heads(head)
+
+
+@dataclass(frozen=True)
+class LogisticRegressionBaseline:
+    """Multinomial logistic regression on pooled windows; what was not seen stands at the mean.
+
+    Attributes:
+        strength: inverse of the L2 penalty, on standardised columns.
+    """
+
+    strength: float = 0.02
+
+    def fit(self, windows: WindowSet, task: Task, rows: Rows, seed: int) -> Predictor:
+        """Fit on the labelled windows among `rows`.
+
+        Raises:
+            InputError: if none of them is labelled.
+        """
+        return _fit_classifier(LogisticRegression(C=self.strength, max_iter=2_000), windows, task, rows)
+
+
+@dataclass(frozen=True)
+class GradientBoostingBaseline:
+    """Boosted shallow trees on pooled windows; what was not seen is missing to them.
+
+    Attributes:
+        rounds, rate, leaves: number of trees per class, their learning rate and size.
+    """
+
+    rounds: int = 100
+    rate: float = 0.05
+    leaves: int = 8
+
+    def fit(self, windows: WindowSet, task: Task, rows: Rows, seed: int) -> Predictor:
+        """Fit on the labelled windows among `rows`.
+
+        Raises:
+            InputError: if none of them is labelled.
+        """
+        trees = HistGradientBoostingClassifier(
+            max_iter=self.rounds,
+            learning_rate=self.rate,
+            max_leaf_nodes=self.leaves,
+            l2_regularization=1.0,
+            early_stopping=False,
+            random_state=seed,
+        )
+        return _fit_classifier(trees, windows, task, rows)
+
+
+@dataclass(frozen=True)
+class RidgeScale:
+    """Ridge regression on pooled windows, with the strength that errs least on people left out."""
+
+    def fit(self, windows: WindowSet, scale: str, rows: Rows, seed: int) -> Predictor:
+        """Fit on the rated windows among `rows`.
+
+        Raises:
+            InputError: if none of them is rated.
+        """
+        rows = rated_rows(windows, scale, rows)
+        people = windows.people[rows]
+        folds = min(INNER_FOLDS, len(set(people.tolist())))
+        if folds < 2:
+            return _fit_regressor(Ridge(alpha=float(np.median(RIDGE_STRENGTHS))), windows, scale, rows)
+        splits = list(GroupKFold(folds).split(rows, groups=people))
+        ridge = RidgeCV(alphas=RIDGE_STRENGTHS, cv=splits, scoring="neg_mean_squared_error")
+        return _fit_regressor(ridge, windows, scale, rows)
+
+
+@dataclass(frozen=True)
+class GradientBoostingScale:
+    """Boosted shallow trees on pooled windows.
+
+    Attributes:
+        rounds, rate, leaves: number of trees, their learning rate and size.
+    """
+
+    rounds: int = 100
+    rate: float = 0.05
+    leaves: int = 8
+
+    def fit(self, windows: WindowSet, scale: str, rows: Rows, seed: int) -> Predictor:
+        """Fit on the rated windows among `rows`.
+
+        Raises:
+            InputError: if none of them is rated.
+        """
+        trees = HistGradientBoostingRegressor(
+            max_iter=self.rounds,
+            learning_rate=self.rate,
+            max_leaf_nodes=self.leaves,
+            l2_regularization=1.0,
+            early_stopping=False,
+            random_state=seed,
+        )
+        return _fit_regressor(trees, windows, scale, rated_rows(windows, scale, rows))
+
+
+def labelled_rows(windows: WindowSet, task: Task, rows: Rows) -> Rows:
+    """Those of `rows` whose label rules out a class.
+
+    Raises:
+        InputError: if there is none.
+    """
+    found = rows[~windows.allowed[task.name][rows].all(1)]
+    if not len(found):
+        raise InputError(f"{task.name}: none of the {len(rows)} windows to learn from has a label")
+    return found
+
+
+def rated_rows(windows: WindowSet, scale: str, rows: Rows) -> Rows:
+    """Those of `rows` that have a rating.
+
+    Raises:
+        InputError: if there is none.
+    """
+    found = rows[~np.isnan(windows.scales[scale][rows])]
+    if not len(found):
+        raise InputError(f"{scale}: none of the {len(rows)} windows to learn from has a rating")
+    return found
+
+
+@dataclass(frozen=True)
+class _Heads:
+    head: TaskHead
+
+    def __call__(self, windows: WindowSet, rows: Rows) -> Array:
+        return self.head.predict(windows.pooled(rows)).mean
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """A fitted scikit-learn classifier; classes that it has never met get no probability."""
+
+    model: Any
+    classes: int
+
+    def __call__(self, windows: WindowSet, rows: Rows) -> Array:
+        result = np.zeros((len(rows), self.classes))
+        if len(rows):
+            result[:, self.model.classes_] = self.model.predict_proba(_columns(windows, rows))
+        return result
+
+
+@dataclass(frozen=True)
+class _OnlyClass:
+    """What can be said after labels of a single class."""
+
+    index: int
+    classes: int
+
+    def __call__(self, windows: WindowSet, rows: Rows) -> Array:
+        return np.tile(np.eye(self.classes)[self.index], (len(rows), 1))
+
+
+@dataclass(frozen=True)
+class _Ratings:
+    model: Any
+
+    def __call__(self, windows: WindowSet, rows: Rows) -> Array:
+        return self.model.predict(_columns(windows, rows)).astype(np.float64) if len(rows) else np.zeros(0)
+
+
+def _fit_classifier(model: Any, windows: WindowSet, task: Task, rows: Rows) -> Predictor:
+    rows = labelled_rows(windows, task, rows)
+    allowed = windows.allowed[task.name][rows]
+    balanced = class_balance(allowed, np.ones(len(rows)), MOST_BALANCE)
+    window, label = np.nonzero(allowed)
+    if len(np.unique(label)) == 1:
+        return _OnlyClass(int(label[0]), len(task.classes))
+    pipeline = _pipeline(model)
+    share = (balanced / allowed.sum(1))[window]
+    pipeline.fit(_columns(windows, rows)[window], label, model__sample_weight=share)
+    return _Classes(pipeline, len(task.classes))
+
+
+def _fit_regressor(model: Any, windows: WindowSet, scale: str, rows: Rows) -> Predictor:
+    pipeline = _pipeline(model)
+    pipeline.fit(_columns(windows, rows), windows.scales[scale][rows])
+    return _Ratings(pipeline)
+
+
+def _pipeline(model: Any) -> Any:
+    """Linear models get standardised columns without gaps; trees take the columns as they are."""
+    if isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        return Pipeline([("model", model)])
+    gaps = SimpleImputer(keep_empty_features=True)
+    return Pipeline([("gaps", gaps), ("standardise", StandardScaler()), ("model", model)])
+
+
+def _columns(windows: WindowSet, rows: Rows) -> Array:
+    """Pooled windows [n, D], NaN where nothing was seen."""
+    pooled = windows.pooled(rows)
+    return np.where(seen_columns(pooled, windows.space), pooled, np.nan)
