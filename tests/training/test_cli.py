@@ -25,11 +25,14 @@ def test_json_holds_all_figures(data: Path, capsys: pytest.CaptureFixture[str]) 
     assert [sum(line) for line in figures["confusion"]] == [1, 0, 0, 2, 0, 0, 1]
     assert figures["recall"]["disgust"] is None
     assert figures["accuracy"] == sum(figures["confusion"][i][i] for i in range(7)) / 4
+    for name, (low, high) in figures["intervals"].items():
+        assert 0 <= low <= high <= 1, name
+        assert name in figures
 
 
 def test_table_names_part_and_n(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--model", str(MODEL), "--data", str(data.parent)]) == 0
-    assert capsys.readouterr().out.startswith("PublicTest, n = 4\naccuracy")
+    assert capsys.readouterr().out.startswith("PublicTest, n = 4; 95 % intervals over faces\naccuracy")
 
 
 def test_bad_input_ends_in_one_sentence(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from training.evaluation.metrics import ClassificationReport, classification_report
+from training.evaluation.metrics import Probabilities
 
 
 class ModelError(ValueError):
@@ -44,15 +44,11 @@ def open_model(model: Path | bytes, threads: int = 0) -> ort.InferenceSession:
     return session
 
 
-def evaluate(
-    session: ort.InferenceSession, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], batch: int = 256
-) -> ClassificationReport:
-    """Figures of merit on faces uint8 [n, h, w] with labels int64 [n]."""
-    parts = [
-        session.run(["probabilities"], {"faces": images[start : start + batch]})[0]
-        for start in range(0, len(images), batch)
-    ]
-    return classification_report(np.concatenate(parts), labels)
+def predict(session: ort.InferenceSession, images: npt.NDArray[np.uint8], batch: int = 256) -> Probabilities:
+    """Probabilities float32 [n, 7] of faces uint8 [n, h, w]."""
+    starts = range(0, len(images), batch)
+    parts = [session.run(["probabilities"], {"faces": images[start : start + batch]})[0] for start in starts]
+    return np.concatenate(parts)
 
 
 def milliseconds_per_face(path: Path, side: int, repeats: int = 300) -> float:

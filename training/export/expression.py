@@ -29,8 +29,8 @@ from torch import Tensor, nn
 
 from training.datasets import fer2013
 from training.evaluation.calibration import crossfitted_calibration_error, fit_temperature
-from training.evaluation.expression import ModelError, evaluate, milliseconds_per_face, open_model
-from training.evaluation.metrics import expected_calibration_error
+from training.evaluation.expression import ModelError, milliseconds_per_face, open_model, predict
+from training.evaluation.metrics import classification_report, expected_calibration_error
 from training.export.card import CardFacts, expression_card
 from training.trainers.emotion_network import ExpressionNetwork
 from training.trainers.emotion_training import load_network
@@ -160,7 +160,7 @@ def export_run(run: Path, data: Path, out: Path, version: str) -> CardFacts:
     raw = torch.cat([network.predict(part)[0] for part in torch.split(torch.from_numpy(public.images), BATCH)]).numpy()
     network.temperature.fill_(fit_temperature(raw, public.labels))
     exported = export(network, metadata_of(config, version, float(network.temperature)))
-    report = evaluate(open_model(exported.model), public.images, public.labels)
+    report = classification_report(predict(open_model(exported.model), public.images), public.labels)
     history = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     out.write_bytes(exported.model)
     facts = CardFacts(
