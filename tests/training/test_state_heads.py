@@ -57,6 +57,22 @@ def test_the_same_seed_gives_the_same_head_and_another_seed_another() -> None:
     assert not np.allclose(one.weights, other.weights)
 
 
+def test_the_ordered_form_moves_the_classes_in_their_order_and_helps_where_few_people_are() -> None:
+    few = [make_study(people=4, windows=10, effect=1.5, seed=seed) for seed in range(6)]
+    free, ordered = ([fit(study, ordered=form) for study in few] for form in (False, True))
+    for head in ordered:
+        steps = np.diff(head.weights, axis=2)
+        np.testing.assert_allclose(steps[:, :, 0], steps[:, :, 1], atol=1e-6)
+        np.testing.assert_allclose(head.predict(TEST.pooled).mean.sum(1), 1, atol=1e-5)
+    assert np.mean([score(head)["brier"] for head in ordered]) < np.mean([score(head)["brier"] for head in free])
+
+
+def test_the_ordered_form_changes_nothing_for_a_task_without_order() -> None:
+    study = make_study(people=4, windows=10, classes=2)
+    free, ordered = (fit(study, study.allowed, BINARY, ordered=form) for form in (False, True))
+    np.testing.assert_array_equal(free.weights, ordered.weights)
+
+
 def test_output_shapes_and_ranges() -> None:
     head = fit(make_study(people=5, windows=8), members=4)
     output = head.predict(TEST.pooled[:7])

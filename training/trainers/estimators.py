@@ -47,9 +47,11 @@ class LinearHeads:
 
     Attributes:
         members: K, size of the ensemble.
+        ordered: whether ordinal tasks take the ordered form.
     """
 
     members: int = 8
+    ordered: bool = True
 
     def fit(self, windows: WindowSet, task: Task, rows: Rows, seed: int) -> Predictor:
         """Fit on the labelled windows among `rows`.
@@ -67,6 +69,7 @@ class LinearHeads:
             members=self.members,
             seed=seed,
             space=windows.space,
+            ordered=self.ordered,
         )
         return _Heads(head)
 

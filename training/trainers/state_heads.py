@@ -1,22 +1,20 @@
 """The state heads: small ensembles of regularised multinomial logistic regressions on pooled windows.
 
 A label may leave several classes possible (a verdict says whether the event was there, not how strong it was), so the
-loss of a window is -log of the probability summed over the allowed classes. Ordinal tasks use the same softmax: with
-the few labels of one study, one weight vector per class under a strong prior is as far as the data go, the order of the
-classes is learned from them, and a verdict keeps its plain meaning: a sum of class probabilities.
+loss of a window is -log of the probability summed over the allowed classes.
 
-Member k never sees the people of fold k (a fold is a hash of the person's name, so it is the same in every version and
-nothing leaks through a warm start). What it does see is resampled with Poisson(1) counts (online bagging, Oza and
-Russell 2001), which leaves out more people. The temperature (Guo et al. 2017) is fitted on what the members that never
-saw a person predict for that person, averaged as the ensemble is.
+Ordinal tasks come in two forms. Free: one weight vector per class under a strong prior, as the online learner fits
+them; the order of the classes is learned. Ordered: the adjacent-category logit model (Agresti 2010, Analysis of Ordinal
+Categorical Data, section 4.1), log p(c + 1) / p(c) = a(c) + w . x with one w for all c. It is a softmax whose weights
+are w times the rank of the class, so both forms are one kind of head, whose class probabilities add up for a verdict.
+
+`training.trainers.ensembles` says who is left out of which member, and how the temperature is fitted.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +22,10 @@ from numpy.typing import NDArray
 
 from sentry_proto.tasks import Task
 from sentry_proto.types import Float32
-from training.active_learning.uncertainty import SMALLEST, entropy, mutual_information
 from training.evaluation.gate import class_balance
 from training.feature_space import SECOND_SPACE, FeatureSpace
 from training.pooling import seen_columns
+from training.trainers.ensembles import Array, HeadOutput, bootstrap, fit_temperature, head_output, held_out, unseen
 
 X_CLIP = 6.0
 """Standardised features are clipped here, so that one wild column cannot decide a window."""
@@ -42,32 +40,6 @@ twice. Stopping far from it would make a candidate differ from its incumbent by 
 
 MOST_BALANCE = 10.0
 """No label counts more than so many times for the rareness of its class."""
-
-PEOPLE_TO_RESAMPLE = 5
-"""From so many people on, people are resampled; below, windows are."""
-
-TEMPERATURES = np.geomspace(0.25, 8.0, 41)
-TEMPERATURE_SPREAD = 0.25
-"""Standard deviation of the prior on log temperature, around 0: a few people must not say much about it."""
-
-Array = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
-class HeadOutput:
-    """What a head says about N windows.
-
-    Attributes:
-        members: float32 [N, K, C], class probabilities of each ensemble member.
-        mean: float32 [N, C].
-        entropy: float32 [N], of the mean, in nats.
-        mutual_information: float32 [N], in nats.
-    """
-
-    members: Float32
-    mean: Float32
-    entropy: Float32
-    mutual_information: Float32
 
 
 @dataclass(frozen=True)
@@ -93,14 +65,7 @@ class TaskHead:
     def predict(self, pooled: Array) -> HeadOutput:
         """Probabilities and uncertainty for pooled windows [N, D]."""
         logits = _logits(standardise(pooled, self.centre, self.scale, self.space), self.weights, self.bias)
-        members = _softmax(logits / np.float32(self.temperature)).astype(np.float32)
-        mean = members.mean(1)
-        return HeadOutput(
-            members=members,
-            mean=mean,
-            entropy=entropy(mean).astype(np.float32),
-            mutual_information=mutual_information(members).astype(np.float32),
-        )
+        return head_output(logits, self.temperature)
 
 
 def fit_head(
@@ -113,6 +78,7 @@ def fit_head(
     members: int = 8,
     seed: int = 0,
     space: FeatureSpace = SECOND_SPACE,
+    ordered: bool = False,
 ) -> TaskHead:
     """Fit one task's head; the same arguments give the same head.
 
@@ -126,19 +92,20 @@ def fit_head(
         members: K, size of the ensemble.
         seed: of the resampling.
         space: what the D columns are.
+        ordered: whether an ordinal task takes the ordered form; see the module.
 
     Raises:
         ValueError: if the shapes do not fit, a row allows no class, or no weight is above 0.
     """
     _check(task, pooled, allowed, weights, groups, space)
-    centre, scale = _centre_and_scale(pooled, space)
+    centre, scale = centre_and_scale(pooled, space)
     x = standardise(pooled, centre, scale, space)
     balanced = class_balance(allowed, weights, MOST_BALANCE)
-    held_out = _held_out(groups, members)
-    resampled = balanced * _bootstrap(groups, held_out, seed)
+    resampled = balanced * bootstrap(groups, held_out(groups, members), seed)
     start = _rebase(warm_start, task, members, centre, scale)
-    matrix, bias = _optimise(x, allowed, resampled, start, members)
-    temperature = _temperature(_logits(x, matrix, bias), allowed, balanced, _unseen(groups, resampled))
+    ranks = class_ranks(task) if ordered else np.eye(len(task.classes), dtype=np.float32)
+    matrix, bias = _optimise(x, allowed, resampled, start, ranks)
+    temperature = fit_temperature(_logits(x, matrix, bias), allowed, balanced, unseen(groups, resampled))
     return TaskHead(task, centre, scale, matrix, bias, temperature, space)
 
 
@@ -146,6 +113,16 @@ def standardise(pooled: Array, centre: Float32, scale: Float32, space: FeatureSp
     """Pooled windows [N, D] around 0 with spread 1; what was not seen is 0, the centre."""
     x = np.clip((pooled.astype(np.float32) - centre) / scale, -X_CLIP, X_CLIP)
     return np.where(seen_columns(pooled, space), x, np.float32(0))
+
+
+def class_ranks(task: Task) -> Float32:
+    """How the R numbers that a model gives a window move its C logits, float32 [R, C].
+
+    The identity, but for an ordinal task the ranks of its classes around 0, [1, C].
+    """
+    count = len(task.classes)
+    ranks = np.arange(count)[None] - (count - 1) / 2 if task.kind == "ordinal" else np.eye(count)
+    return ranks.astype(np.float32)
 
 
 def _check(
@@ -160,7 +137,7 @@ def _check(
         raise ValueError("every window must allow a class, and weights must be finite, 0 or more, and not all 0")
 
 
-def _centre_and_scale(pooled: Array, space: FeatureSpace) -> tuple[Float32, Float32]:
+def centre_and_scale(pooled: Array, space: FeatureSpace) -> tuple[Float32, Float32]:
     """Mean and standard deviation of each column over the windows that saw it; 0 and 1 where that says nothing."""
     seen = seen_columns(pooled, space)
     count = np.maximum(seen.sum(0), 1)
@@ -168,34 +145,6 @@ def _centre_and_scale(pooled: Array, space: FeatureSpace) -> tuple[Float32, Floa
     scale = np.sqrt((np.where(seen, pooled - centre, 0.0) ** 2).sum(0) / count)
     constant = scale < 1e-6 * np.maximum(np.abs(centre), 1.0)
     return centre.astype(np.float32), np.where(constant, 1.0, scale).astype(np.float32)
-
-
-def _held_out(groups: Sequence[str], members: int) -> NDArray[np.bool_]:
-    """Which windows each member never sees, bool [K, N]; a member that would see none sees all."""
-    folds = np.array([zlib.crc32(group.encode()) % members for group in groups])
-    held_out: NDArray[np.bool_] = folds[None] == np.arange(members)[:, None]
-    held_out[held_out.all(1)] = False
-    return held_out
-
-
-def _bootstrap(groups: Sequence[str], held_out: NDArray[np.bool_], seed: int) -> NDArray[np.float64]:
-    """How often each member sees each window, float [K, N], scaled so that every member sees N windows.
-
-    What a person's windows draw depends on the person and the seed alone, so that a candidate sees the old labels as
-    its incumbent did and the two differ by what is new.
-    """
-    members = len(held_out)
-    names, index = np.unique(np.array(groups), return_inverse=True)
-    counts = np.zeros(held_out.shape)
-    for number, name in enumerate(names):
-        windows = np.flatnonzero(index == number)
-        draws = len(windows) if len(names) < PEOPLE_TO_RESAMPLE else 1
-        generator = np.random.default_rng((seed, zlib.crc32(name.encode())))
-        counts[:, windows] = generator.poisson(1.0, (draws, members)).T
-    counts *= ~held_out
-    counts = np.where(counts.any(1, keepdims=True), counts, ~held_out).astype(np.float64)
-    scaled: NDArray[np.float64] = counts * len(groups) / counts.sum(1, keepdims=True)
-    return scaled
 
 
 def _rebase(
@@ -217,19 +166,25 @@ def _optimise(
     allowed: NDArray[np.bool_],
     counts: NDArray[np.float64],
     start: tuple[Float32, Float32] | None,
-    members: int,
+    ranks: Float32,
 ) -> tuple[Float32, Float32]:
-    """Maximum a posteriori weights [K, D, C] and biases [K, C] of all members at once, by full-batch L-BFGS."""
-    columns, classes = x.shape[1], allowed.shape[1]
+    """Maximum a posteriori weights [K, D, C] and biases [K, C] of all members at once, by full-batch L-BFGS.
+
+    The weights are some [K, D, R] times `ranks` [R, C]; the prior is on their product, whose rows are orthogonal.
+    """
+    members, columns, classes = len(counts), x.shape[1], allowed.shape[1]
     first_weights, first_bias = start or (
         np.zeros((members, columns, classes), np.float32),
         np.zeros((members, classes), np.float32),
     )
+    lengths = np.square(ranks).sum(1)
     features, forbidden = torch.from_numpy(x), torch.from_numpy(~allowed)[:, None]
     seen = torch.from_numpy(np.ascontiguousarray(counts.T, np.float32))
-    # All members side by side as [D, K C]: one matrix product, several times faster than one for each.
-    side_by_side = np.ascontiguousarray(first_weights.transpose(1, 0, 2).reshape(columns, -1))
+    # All members side by side as [D, K R]: one matrix product, several times faster than one for each.
+    projected = first_weights @ (ranks.T / lengths)
+    side_by_side = np.ascontiguousarray(projected.transpose(1, 0, 2).reshape(columns, -1))
     weights, bias = (torch.from_numpy(first.copy()).requires_grad_() for first in (side_by_side, first_bias))
+    mixing, precision = torch.from_numpy(ranks), torch.from_numpy(np.tile(PRIOR_PRECISION * lengths, members))
     optimiser = torch.optim.LBFGS(
         [weights, bias],
         max_iter=STEPS,
@@ -239,50 +194,20 @@ def _optimise(
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        logits = (features @ weights).view(len(x), members, classes) + bias
+        logits = (features @ weights).view(len(x), members, -1) @ mixing + bias
         possible = logits.masked_fill(forbidden, -torch.inf).logsumexp(-1)
-        prior = PRIOR_PRECISION * weights.square().sum()
+        prior = (precision * weights.square()).sum()
         surprise = (seen * (logits.logsumexp(-1) - possible)).sum()
         total = (0.5 * (prior + bias.square().sum()) + surprise) / len(x)
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    fitted = weights.detach().numpy().reshape(columns, members, classes).transpose(1, 0, 2)
+    fitted = weights.detach().numpy().reshape(columns, members, -1).transpose(1, 0, 2) @ ranks
     return np.ascontiguousarray(fitted), bias.detach().numpy()
-
-
-def _unseen(groups: Sequence[str], counts: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which windows are of people that a member has seen no window of, bool [K, N]."""
-    _, index = np.unique(np.array(groups), return_inverse=True)
-    seen = np.stack([np.bincount(index, weights=row) for row in counts])
-    unseen: NDArray[np.bool_] = (seen == 0)[:, index]
-    return unseen
-
-
-def _temperature(
-    logits: Float32, allowed: NDArray[np.bool_], weights: NDArray[np.float64], unseen: NDArray[np.bool_]
-) -> float:
-    """The temperature with the least loss of the ensembles that never saw the person; 1 where there are none."""
-    asked = unseen.T[:, :, None]
-    judged = unseen.any(0)
-    if not judged.any():
-        return 1.0
-    evidence = np.zeros(len(TEMPERATURES))
-    for number, temperature in enumerate(TEMPERATURES):
-        mean = (_softmax(logits / temperature) * asked).sum(1)[judged] / asked.sum(1)[judged]
-        evidence[number] = weights[judged] @ np.log(np.maximum((mean * allowed[judged]).sum(-1), SMALLEST))
-    prior = 0.5 * (np.log(TEMPERATURES) / TEMPERATURE_SPREAD) ** 2
-    return float(TEMPERATURES[int(np.argmin(prior - evidence))])
 
 
 def _logits(x: Float32, weights: Float32, bias: Float32) -> Float32:
     """[N, D] and [K, D, C] -> [N, K, C]."""
     logits: Float32 = np.swapaxes(x @ weights, 0, 1) + bias
     return logits
-
-
-def _softmax(logits: Array) -> Array:
-    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
-    result: Array = exponentials / exponentials.sum(-1, keepdims=True)
-    return result
