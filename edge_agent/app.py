@@ -26,6 +26,7 @@ from edge_agent.outbox import Scored, Totals
 from edge_agent.slots import Slots
 from edge_agent.sources import PUPPET, SourceOptions, is_live, open_source
 from edge_agent.state import RunOptions, State
+from edge_agent.watch import Watch
 from perception.chain import Perception
 from perception.pipeline import FeaturePipeline
 from sentry_proto.errors import InputError, SentryError
@@ -62,22 +63,12 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         if link:
             stack.callback(link.outbox.close)
             link.forget(consents.withdrawn_ids())
-        loop = Loop(
-            source=source,
-            capture=capture(source, stop),
-            pipeline=pipeline,
-            observer=Observer(selector),
-            state=state,
-            permit=permit,
-            spool=link.outbox.put if link else discard,
-            on_scored=slots.confirm,
-            duration=options.duration,
-            stop=stop,
-        )
+        watch = Watch(Observer(selector), state, permit, link.outbox.put if link else discard, slots.confirm)
+        loop = Loop(source, capture(source, stop), pipeline, watch, state, permit, options.duration, stop)
         log.info("%s", start_line(options, source.name, state, slots.words))
         ended_by = drive(loop, link, consents)
         slots.confirm(state.version)
-        return report(loop, state, source.name, link, ended_by), ended_by
+        return report(loop, watch, state, source.name, link, ended_by), ended_by
 
 
 def drive(loop: Loop, link: Link | None, consents: ConsentBook) -> SentryError | None:
@@ -97,13 +88,16 @@ def discard(records: list[Record], scored: list[Scored]) -> None:
     """Without a trainer nothing is kept."""
 
 
-def report(loop: Loop, state: State, source: str, link: Link | None, ended_by: SentryError | None) -> dict[str, Any]:
+def report(
+    loop: Loop, watch: Watch, state: State, source: str, link: Link | None, ended_by: SentryError | None
+) -> dict[str, Any]:
     """The run in figures, for `--json`."""
     totals = link.outbox.totals() if link else Totals(0, 0, 0, 0)
     return {
         "source": source,
         "participant": state.participant,
         **loop.figures(),
+        **watch.figures(),
         **vars(totals),
         "model_version": state.version,
         "update_state": state.update_state,

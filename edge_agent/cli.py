@@ -1,4 +1,4 @@
-"""`sentry-agent`: run on a source, extract a recording's features, keep consent records."""
+"""`sentry-agent`: run on a source, record a session, extract a recording's features, keep consent records."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 from sentry_proto.errors import InputError, MissingDependency, SentryError
+
+Choice = TypeVar("Choice")
 
 SYSTEM_LIBRARIES = "libgl1 libegl1 libgles2"
 """Debian packages that cv2 and MediaPipe load and a slim system lacks."""
@@ -84,6 +87,62 @@ def _summary(report: dict[str, object]) -> str:
     )
 
 
+def _record(options: argparse.Namespace) -> int:
+    require_libraries()
+    from edge_agent.record import RecordOptions, record  # noqa: PLC0415 - after the check for system libraries
+    from edge_agent.record_terminal import Terminal, standard_input  # noqa: PLC0415
+    from sentry_proto.questionnaires import QUESTIONNAIRES  # noqa: PLC0415
+    from sentry_proto.tasks import DEFAULT_TASKS, load_tasks  # noqa: PLC0415
+
+    tasks = load_tasks(options.tasks) if options.tasks else DEFAULT_TASKS
+    wanted = RecordOptions(
+        participant=options.participant,
+        data_dir=options.data_dir,
+        source=options.source,
+        out=options.out,
+        minutes=options.minutes,
+        video=options.video,
+        every=options.every,
+        ask=_chosen("--ask", options.ask, {task.name: task for task in tasks}),
+        questionnaires=_chosen("--questionnaires", options.questionnaires, QUESTIONNAIRES),
+        tasks=tasks,
+        speed=options.speed,
+        fps=options.fps,
+        purpose=options.purpose,
+    )
+    stop = _stop_on_signal()
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # a recording in the background goes on, and nobody answers
+    questions = wanted.ask or wanted.questionnaires
+    report, ended_by = record(wanted, stop, Terminal(standard_input() if questions else None))
+    if options.json:
+        print(json.dumps(report), flush=True)
+    else:
+        print(_recorded(report), file=sys.stderr)
+    if ended_by is not None:
+        raise ended_by
+    return 0
+
+
+def _recorded(report: dict[str, object]) -> str:
+    if not report["folder"]:
+        return "sentry-agent: nothing was recorded"
+    state = "" if report["closed"] else "; it was not closed, but is whole up to there"
+    return (
+        "sentry-agent: {seconds_stored} s, {face_seconds} of them with a face, {labels} labels and {questionnaires} "
+        "questionnaires in {folder}".format(**report)
+        + state
+    )
+
+
+def _chosen(option: str, text: str, known: Mapping[str, Choice]) -> tuple[Choice, ...]:
+    """What a list of names, or `none`, stands for."""
+    names = [] if text == "none" else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise InputError(f"{option} takes none, or some of {', '.join(known)}; not {name!r}")
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
 def _extract(options: argparse.Namespace) -> int:
     require_libraries()
     from rich.console import Console  # noqa: PLC0415
@@ -114,7 +173,8 @@ def _grant(options: argparse.Namespace) -> int:
     make_folder(options.data_dir)
     now = time.time()
     until = end_of_day(options.until) if options.until else None
-    print(describe(ConsentBook(options.data_dir / "consent.json").grant(options.participant, until, now), now))
+    book = ConsentBook(options.data_dir / "consent.json")
+    print(describe(book.grant(options.participant, until, now, video=options.video), now))
     return 0
 
 
@@ -177,6 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sentry-agent", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="watch a source, score windows, send what is selected"))
+    _add_record(commands.add_parser("record", help="record a session for training, with the participant's answers"))
     extract = commands.add_parser("extract", help="write a recording's features as Parquet")
     extract.add_argument("video", type=Path)
     extract.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
@@ -185,6 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     consent = commands.add_parser("consent", help="keep consent records").add_subparsers(required=True)
     grant = consent.add_parser("grant", help="record that a participant agreed")
     grant.add_argument("--until", metavar="YYYY-MM-DD", help="last day on which it holds")
+    grant.add_argument("--video", action="store_true", help="the participant agreed to video, too")
     withdraw = consent.add_parser("withdraw", help="end a participant's consent")
     for command, function in ((grant, _grant), (withdraw, _withdraw)):
         command.add_argument("--participant", required=True)
@@ -212,6 +274,25 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print a report as JSON at the end")
     _add_data_dir(run)
     run.set_defaults(command=_run)
+
+
+def _add_record(record: argparse.ArgumentParser) -> None:
+    add = record.add_argument
+    add("--participant", required=True, help="pseudonym of who is recorded")
+    add("--minutes", type=_positive, help="of the source after which to end; default: until Ctrl-C")
+    add("--source", default="0", help="a camera's number, a stream's address, a recording, or: puppet (default: 0)")
+    add("--out", type=Path, default=Path("custom_sessions"), help="folder of all sessions (default: %(default)s)")
+    add("--video", action="store_true", help="keep the pictures, too; needs a consent with --video")
+    add("--every", type=_positive, default=60.0, help="seconds between two prompts (default: 60)")
+    add("--ask", default="stress,focus", metavar="TASK,...|none", help="what to ask about (default: %(default)s)")
+    add("--questionnaires", default="phq8,gad7", metavar="NAME,...|none", help="to fill first (default: %(default)s)")
+    add("--tasks", type=Path, help="task file (TOML); default: stress, focus, anxiety, depression")
+    add("--speed", type=_speed, default=1.0, metavar="max|N", help="of a recording or the puppet (default: 1)")
+    add("--fps", type=_positive, help="most frames a second")
+    add("--purpose", choices=("research", "clinical", "safety"), default="research", help="(default: research)")
+    add("--json", action="store_true", help="print a report as JSON at the end")
+    _add_data_dir(record)
+    record.set_defaults(command=_record)
 
 
 def _add_data_dir(command: argparse.ArgumentParser) -> None:

@@ -1,7 +1,8 @@
 """Consent as data: who agreed to be recorded here, since when, until when, and to which text.
 
 A person before a live source, and any person whose features leave the machine, needs a live record. A recording that
-is only computed in memory needs none, and the puppet is nobody.
+is only computed in memory needs none, and the puppet is nobody. Features are what a record covers; pictures are
+stored only under one that says so.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Consent:
         participant: a pseudonym.
         granted, until, withdrawn: Unix seconds; None while open.
         text_version: which text the person agreed to.
+        video: whether the person agreed that pictures are stored, too.
     """
 
     consent_id: str
@@ -45,6 +47,7 @@ class Consent:
     until: float | None
     withdrawn: float | None
     text_version: str
+    video: bool = False  # records of earlier versions have no such field
 
     def live(self, now: float) -> bool:
         """Whether it holds at `now`; a clock that was set back to before the grant does not end it."""
@@ -78,12 +81,12 @@ class ConsentBook:
             raise StorageError(f"the consent records {self.path} cannot be read: {error}") from error
         return self._records
 
-    def grant(self, participant: str, until: float | None, now: float) -> Consent:
+    def grant(self, participant: str, until: float | None, now: float, *, video: bool = False) -> Consent:
         """Record a consent; it takes the place of the participant's earlier one."""
         check_participant(participant)
         if until is not None and until <= now:
             raise InputError("a consent must last beyond now")
-        record = Consent(uuid.uuid4().hex, participant, now, until, None, TEXT_VERSION)
+        record = Consent(uuid.uuid4().hex, participant, now, until, None, TEXT_VERSION, video)
         self._save([*self.records, record])
         return record
 
@@ -99,17 +102,23 @@ class ConsentBook:
         found = [record for record in self.records if record.participant == participant and record.live(now)]
         return found[-1] if found else None
 
-    def require(self, participant: str, now: float) -> Consent:
+    def require(self, participant: str, now: float, *, video: bool = False) -> Consent:
         """The live record of a participant.
 
         Raises:
-            ConsentMissing: if there is none.
+            ConsentMissing: if there is none, or pictures are to be stored and it does not cover them.
         """
         record = self.live(participant, now)
+        command = f"sentry-agent consent grant --participant {participant} --data-dir {self.path.parent}"
         if record is None:
             raise ConsentMissing(
                 f"{participant} has no live consent record here; once the person has agreed, run: "
-                f"sentry-agent consent grant --participant {participant} --data-dir {self.path.parent}"
+                f"{command}{' --video' if video else ''}"
+            )
+        if video and not record.video:
+            raise ConsentMissing(
+                f"the consent of {participant} does not cover video; once the person has agreed to that, run: "
+                f"{command} --video"
             )
         return record
 
@@ -149,7 +158,8 @@ def describe(record: Consent, now: float) -> str:
     """One line about a record."""
     state = "live" if record.live(now) else "withdrawn" if record.withdrawn is not None else "expired"
     until = "open end" if record.until is None else f"until {_day(record.until)}"
-    return f"{record.participant}  {state}  granted {_day(record.granted)}, {until}  {record.consent_id}"
+    scope = "features and video" if record.video else "features"
+    return f"{record.participant}  {state}  granted {_day(record.granted)}, {until}  {scope}  {record.consent_id}"
 
 
 def _day(t: float) -> str:
@@ -163,17 +173,18 @@ class Permit:
         book: this machine's records.
         participant: whose consent is needed; None where nobody's is.
         otherwise: the consent id of records that need none.
+        video: whether pictures are stored.
 
     Attributes:
         consent_id: for the records of this run.
 
     Raises:
-        ConsentMissing: there is no live record.
+        ConsentMissing: there is no live record, or none that covers this.
     """
 
-    def __init__(self, book: ConsentBook, participant: str | None, otherwise: str) -> None:
-        self._book, self._participant = book, participant
-        self.consent_id = book.require(participant, time.time()).consent_id if participant else otherwise
+    def __init__(self, book: ConsentBook, participant: str | None, otherwise: str, *, video: bool = False) -> None:
+        self._book, self._participant, self._video = book, participant, video
+        self.consent_id = book.require(participant, time.time(), video=video).consent_id if participant else otherwise
         self._checked = time.monotonic()
 
     def check(self, now: float) -> None:
@@ -185,7 +196,8 @@ class Permit:
         if self._participant is None or now - self._checked < CHECK_S:
             return
         self._checked = now
-        if self._book.live(self._participant, time.time()) is None:
+        record = self._book.live(self._participant, time.time())
+        if record is None or (self._video and not record.video):
             raise ConsentMissing(
                 f"the consent of {self._participant} was withdrawn or has run out: recording has stopped"
             )

@@ -1,23 +1,20 @@
-"""The loop from frame to record: everything that happens to a frame happens here, in one thread."""
+"""The loop from frame to second and window: everything that happens to a frame happens here, in one thread."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from edge_agent.capture import Capture
 from edge_agent.consent import Permit
-from edge_agent.observer import Observer
-from edge_agent.outbox import Scored
 from edge_agent.sources import Frame, Source
 from edge_agent.state import State
 from edge_agent.stats import SecondCounts, Timings
 from perception.fusion import MAX_GAP_S, Second
 from perception.pipeline import FeaturePipeline
 from sentry_proto.errors import ConsentMissing, SentryError
-from sentry_proto.types import CameraState, FeatureWindow, Record
+from sentry_proto.types import CameraState, FeatureWindow
 
 UNPLUGGED_S = 3.0
 """A live source without a frame for this long counts as unplugged."""
@@ -25,20 +22,35 @@ UNPLUGGED_S = 3.0
 FROZEN_RESTART_S = 5.0
 """A live picture that stands still for this long has its device reopened."""
 
-Spool = Callable[[list[Record], list[Scored]], None]
+
+class Consumer:
+    """What becomes of what the loop makes; called in the loop's thread. A consumer overrides what it cares for."""
+
+    def frame(self, frame: Frame) -> None:
+        """A frame came; what it completes is handed over afterwards."""
+
+    def seconds(self, seconds: list[Second]) -> None:
+        """These seconds are complete, oldest first."""
+
+    def window(self, window: FeatureWindow) -> None:
+        """This window is complete."""
+
+    def idle(self, now: float, silent_s: float) -> None:
+        """A live source gave no frame just now, at Unix second `now`, and has given none for `silent_s` seconds."""
+
+    def end_session(self) -> None:
+        """The session is over, and all of it was handed over."""
 
 
 class Loop:
-    """Drives frames through perception, windows, heads and alerts into the spool.
+    """Drives frames through perception and windows into a consumer.
 
     Args:
         source, capture: where frames come from.
-        pipeline: frame to window.
-        observer: window to records.
+        pipeline: frame to second and window.
+        consumer: what becomes of them.
         state: kept up to date.
         permit: asked again and again whether the run may go on.
-        spool: takes records and counts.
-        on_scored: told the model version that has scored a window.
         duration: seconds of the source's clock after which the loop ends; None for no end.
         stop: ends the loop.
     """
@@ -48,17 +60,14 @@ class Loop:
         source: Source,
         capture: Capture,
         pipeline: FeaturePipeline,
-        observer: Observer,
+        consumer: Consumer,
         state: State,
         permit: Permit,
-        spool: Spool,
-        on_scored: Callable[[int], None],
         duration: float | None,
         stop: threading.Event,
     ) -> None:
-        self._source, self._capture, self._pipeline, self._observer = source, capture, pipeline, observer
-        self._state, self._permit, self._spool, self._on_scored = state, permit, spool, on_scored
-        self._duration, self._stop = duration, stop
+        self._source, self._capture, self._pipeline, self._consumer = source, capture, pipeline, consumer
+        self._state, self._permit, self._duration, self._stop = state, permit, duration, stop
         self._begin: float | None = None
         self._seen = self._moving = time.monotonic()
         self.timings, self.seconds = Timings(), SecondCounts()
@@ -74,8 +83,7 @@ class Loop:
         wall, cpu = time.perf_counter(), time.process_time()
         try:
             self._work()
-        except ConsentMissing:
-            self._observer.end_session()
+        except ConsentMissing:  # nothing more is made of what came last
             raise
         except SentryError:
             self._finish()
@@ -109,9 +117,6 @@ class Loop:
             "seconds": self.seconds.total,
             "camera_states": dict(self.seconds.states),
             "face_seconds": self.seconds.face,
-            "windows": self._observer.windows,
-            "no_data_windows": self._observer.no_data,
-            "alerts": self._observer.alerts,
         }
 
     def _time_is_over(self, frame: Frame | None) -> bool:
@@ -124,6 +129,7 @@ class Loop:
     def _frame(self, frame: Frame, now: float) -> None:
         state = self._state
         with self.timings.stage("frame"):
+            self._consumer.frame(frame)
             if (frame.participant, frame.session) != (state.participant, state.session):
                 self._begin_session(frame)
             elif frame.time - state.event_time > MAX_GAP_S:
@@ -140,32 +146,23 @@ class Loop:
 
     def _begin_session(self, frame: Frame) -> None:
         self._take(*self._pipeline.start_session(frame.participant, frame.session))
-        self._put(list(self._observer.end_session()))
+        self._consumer.end_session()
         self._state.participant, self._state.session = frame.participant, frame.session
 
     def _take(self, seconds: list[Second], windows: list[FeatureWindow]) -> None:
         for second in seconds:
             self.seconds.add(second)
+        if seconds:
+            self._consumer.seconds(seconds)
         for window in windows:
             with self.timings.stage("window"):
-                self._window(window)
-
-    def _window(self, window: FeatureWindow) -> None:
-        heads = self._state.heads  # the updater may replace it any time
-        outcome = self._observer.window(window, heads, self._permit.consent_id)
-        self._put(outcome.records, outcome.scored)
-        if heads and outcome.predictions:
-            self._on_scored(heads.version)
-
-    def _put(self, records: list[Record], scored: list[Scored] | None = None) -> None:
-        if records or scored:
-            self._spool(records, scored or [])
+                self._consumer.window(window)
 
     def _idle(self, now: float) -> None:
-        """No frame has come: no data is not calm, and an open alert cannot go on for ever."""
-        if now - self._seen > UNPLUGGED_S:
+        silent_s = now - self._seen
+        if silent_s > UNPLUGGED_S:
             self._state.camera = CameraState.UNPLUGGED
-            self._put(list(self._observer.silence(time.time())))
+        self._consumer.idle(time.time(), silent_s)
 
     def _watch_frozen(self, now: float) -> None:
         if self._state.camera is not CameraState.FROZEN:
@@ -176,4 +173,4 @@ class Loop:
 
     def _finish(self) -> None:
         self._take(*self._pipeline.finish())
-        self._put(list(self._observer.end_session()))
+        self._consumer.end_session()

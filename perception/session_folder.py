@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from perception.session_features import PARQUET, STREAM, Seconds, read_seconds
 from perception.session_metadata import FILE, SessionMetadata, load_metadata
-from perception.session_rows import QuestionnaireResult, SessionLabel, read_labels, read_questionnaires
+from perception.session_rows import QuestionnaireResult, SessionLabel, level_labels, read_labels, read_questionnaires
 from sentry_proto.errors import InputError, LabelFileError, StorageError
 
 LABELS = "labels.csv"
@@ -85,6 +85,9 @@ class SessionFolder:
     def labels(self, problems: list[str] | None = None) -> list[SessionLabel]:
         """Every label; whether a task knows its value is for the caller to say.
 
+        What the questionnaires say is written as labels when a session is closed. Of one that was interrupted it is
+        worked out here, for the seconds that there are.
+
         Args:
             problems: if given, malformed rows are left out and described here.
 
@@ -92,7 +95,13 @@ class SessionFolder:
             LabelFileError: a row is malformed (without `problems`), or the file is.
             StorageError: the file cannot be read.
         """
-        return self._rows(LABELS, read_labels, problems)
+        labels = self._rows(LABELS, read_labels, problems)
+        results = self.questionnaires(problems) if self.interrupted else []
+        if not results:
+            return labels
+        starts = self.seconds().start
+        begin, end = self.metadata.started, float(starts[-1] + 1) if len(starts) else self.metadata.started
+        return labels + level_labels(results, begin, end, self.metadata.participant)
 
     def questionnaires(self, problems: list[str] | None = None) -> list[QuestionnaireResult]:
         """Every filled questionnaire; arguments and errors as of `labels`."""

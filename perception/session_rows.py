@@ -14,6 +14,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import Any, TypeVar
 
 from sentry_proto.errors import LabelFileError
+from sentry_proto.questionnaires import QUESTIONNAIRES
 from sentry_proto.types import LABEL_SOURCES
 
 RowType = TypeVar("RowType", "SessionLabel", "QuestionnaireResult")
@@ -49,7 +50,7 @@ class QuestionnaireResult:
 
     Attributes:
         created: Unix seconds at which it was filled.
-        instrument: its name, as PHQ-8.
+        instrument: its name, as `phq8`.
         answers: one number per item.
         score: their sum by the instrument's rule.
         level: the class that the score falls in.
@@ -91,6 +92,17 @@ def questionnaire_row(result: QuestionnaireResult) -> tuple[object, ...]:
     """The result as a row of `QUESTIONNAIRE_COLUMNS`, its answers parted by blanks."""
     answers = " ".join(str(answer) for answer in result.answers)
     return result.created, result.instrument, answers, result.score, result.level
+
+
+def level_labels(results: Iterable[QuestionnaireResult], start: float, end: float, rater: str) -> list[SessionLabel]:
+    """What questionnaires say about a session from `start` to `end`: one label each, of the instrument's task."""
+    return [
+        SessionLabel(
+            start, end, QUESTIONNAIRES[result.instrument].task, result.level, "self-report", rater, 1.0, result.created
+        )
+        for result in results
+        if result.instrument in QUESTIONNAIRES and start < end
+    ]
 
 
 def read_labels(data: bytes, *, interrupted: bool) -> Iterator[SessionLabel | LabelFileError]:

@@ -89,7 +89,7 @@ class SessionWriter:
     Attributes:
         path: of the folder, `<root>/<participant>/<session id>`.
         metadata: as it stands in `session.json`.
-        seconds, labels: how many were written.
+        seconds, labels, questionnaires: how many were written.
 
     Raises:
         InputError: the participant's name cannot be a folder's.
@@ -99,7 +99,7 @@ class SessionWriter:
     def __init__(self, root: Path, metadata: SessionMetadata) -> None:
         check_folder_name("participant", metadata.participant)
         self.path = root / metadata.participant / metadata.session_id
-        self.seconds = self.labels = 0
+        self.seconds = self.labels = self.questionnaires = 0
         self._end = int(metadata.started)
         described = table_metadata()
         self.metadata = replace(
@@ -134,6 +134,7 @@ class SessionWriter:
     def add_questionnaire(self, result: QuestionnaireResult) -> None:
         """Append a filled questionnaire; errors as of `add_label`."""
         self._questionnaires.append(to_csv([questionnaire_row(result)]).encode())
+        self.questionnaires += 1
 
     @property
     def end(self) -> float:

@@ -23,6 +23,7 @@ class PuppetSource:
         speed: most seconds of the puppet's clock in a second; None for as fast as possible.
         fps: frames per second of the puppet's clock.
         stop: set to end the run.
+        playlist: who acts.
 
     Raises:
         MissingDependency: the portrait's library is not installed.
@@ -31,8 +32,10 @@ class PuppetSource:
     name = "puppet"
     live = False
 
-    def __init__(self, speed: float | None, fps: float, stop: threading.Event) -> None:
-        self._playlist, self._puppet = Playlist(), Puppet()
+    def __init__(
+        self, speed: float | None, fps: float, stop: threading.Event, playlist: Playlist | None = None
+    ) -> None:
+        self._playlist, self._puppet = playlist or Playlist(), Puppet()
         self._pacer, self._fps = Pacer(speed, stop), fps
 
     @property

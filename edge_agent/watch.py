@@ -1,0 +1,62 @@
+"""What `sentry-agent run` makes of windows: heads, alerts and selection, and from there into the spool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edge_agent.consent import Permit
+from edge_agent.loop import UNPLUGGED_S, Consumer
+from edge_agent.observer import Observer
+from edge_agent.outbox import Scored
+from edge_agent.state import State
+from sentry_proto.types import FeatureWindow, Record
+
+Spool = Callable[[list[Record], list[Scored]], None]
+
+
+class Watch(Consumer):
+    """Judges each window with the heads of that moment.
+
+    Args:
+        observer: window to records.
+        state: names the running heads.
+        permit: under which consent this is done.
+        spool: takes records and counts.
+        on_scored: told the model version that has scored a window.
+    """
+
+    def __init__(
+        self, observer: Observer, state: State, permit: Permit, spool: Spool, on_scored: Callable[[int], None]
+    ) -> None:
+        self._observer, self._state, self._permit = observer, state, permit
+        self._spool, self._on_scored = spool, on_scored
+
+    def window(self, window: FeatureWindow) -> None:
+        """Judge it, and spool what comes of it."""
+        heads = self._state.heads  # the updater may replace it any time
+        outcome = self._observer.window(window, heads, self._permit.consent_id)
+        self._put(outcome.records, outcome.scored)
+        if heads and outcome.predictions:
+            self._on_scored(heads.version)
+
+    def idle(self, now: float, silent_s: float) -> None:
+        """No data is not calm, and an open alert cannot go on for ever."""
+        if silent_s > UNPLUGGED_S:
+            self._put(list(self._observer.silence(now)))
+
+    def end_session(self) -> None:
+        """Spool the alerts that end with it."""
+        self._put(list(self._observer.end_session()))
+
+    def figures(self) -> dict[str, Any]:
+        """What was done, for the report."""
+        return {
+            "windows": self._observer.windows,
+            "no_data_windows": self._observer.no_data,
+            "alerts": self._observer.alerts,
+        }
+
+    def _put(self, records: list[Record], scored: list[Scored] | None = None) -> None:
+        if records or scored:
+            self._spool(records, scored or [])
