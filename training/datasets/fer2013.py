@@ -1,9 +1,19 @@
-"""FER2013 with FER+ votes: read, join, clean.
+"""FER2013 with FER+ votes: find, read, join, clean.
 
 FER2013 (Goodfellow et al. 2013) holds 48x48 grey faces with one of seven labels in the parts Training, PublicTest and
-PrivateTest. Two forms are read: the original ``fer2013.csv`` (columns emotion, pixels, Usage) and a parquet file
-(columns row, emotion, usage, png). FER+ (Barsoum et al. 2016) adds the votes of ten annotators, joined by the row index
-in ``fer2013.csv``: its image names are not unique.
+PrivateTest. How to get it: Kaggle, "Challenges in Representation Learning: Facial Expression Recognition Challenge".
+Terms: research use, no redistribution. Every form in which people have it is read:
+
+* ``fer2013.csv`` or ``icml_face_data.csv``: columns emotion, pixels, Usage, in any order and with blanks in the header;
+* the challenge's two files, ``train.csv`` (emotion, pixels) and ``test.csv`` (pixels; used only in copies with labels);
+* folders of images, ``train/angry/...``, ``test/...`` and perhaps ``validation/...``; names of classes vary;
+* a parquet file: columns emotion and png, and row and usage where they are known.
+
+Where a form has no part for it, a tenth of each class is held out as PublicTest, and as PrivateTest: always the same
+images, but not the official ones, so figures on them compare with nobody else's.
+
+FER+ (Barsoum et al. 2016, MIT licence) adds the votes of ten annotators, joined by the row index in ``fer2013.csv``:
+its image names are not unique. Folders do not tell the row, so their images get no votes.
 
 What the data set gets wrong is repaired in one place, :func:`clean_training`: some Training images stand, pixel for
 pixel, in the part they would be tested on, and a few images are constant.
@@ -11,28 +21,43 @@ pixel, in the part they would be tested on, and a few images are constant.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from PIL import Image, UnidentifiedImageError
 
-EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-SPLITS = ("Training", "PublicTest", "PrivateTest")
-SIDE = 48
+from sentry_proto.layout import EMOTIONS
+from training.datasets.fer2013_forms import (
+    SIDE,
+    SPLITS,
+    is_image_folder,
+    read_csv_form,
+    read_image_folder,
+    read_parquet_form,
+)
+from training.datasets.layout import DatasetError, read_csv
+
+__all__ = [
+    "EMOTIONS",
+    "SIDE",
+    "SPLITS",
+    "Cleaning",
+    "DatasetError",
+    "Faces",
+    "clean_training",
+    "find_data",
+    "load_fer2013",
+    "load_ferplus",
+]
 
 # FER+ names its classes otherwise; contempt, unknown and "not a face" have no place among the seven.
 _FERPLUS_COLUMNS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-_FORMS = (".parquet", ".csv")
+_READERS = {".parquet": read_parquet_form, ".csv": read_csv_form}
+_OTHER_FILES = ("icml_face_data.csv", "train.csv")
 _DEFAULT_FOLDERS = (Path("data"), Path("..") / "shared" / "data")
-
-
-class DatasetError(ValueError):
-    """A data file is missing or is not what its reader expects."""
+_SUBFOLDERS = ("", "fer2013", "FER2013", "images")
 
 
 @dataclass(frozen=True)
@@ -42,7 +67,7 @@ class Faces:
     Attributes:
         images: uint8 [n, 48, 48], grey.
         labels: int64 [n], index into ``EMOTIONS``.
-        rows: int64 [n], index in the original ``fer2013.csv``.
+        rows: int64 [n], index in the original ``fer2013.csv``; -1 where the form does not tell.
         usage: str [n], one of ``SPLITS``.
     """
 
@@ -80,7 +105,7 @@ class Cleaning:
 
 
 def find_data(given: Path | None) -> Path:
-    """The FER2013 file: the given one, the first in the given folder, or the first in the usual places.
+    """The FER2013 file or image folder: the given file, or the first in the given folder or in the usual places.
 
     Raises:
         DatasetError: nothing is there; the message names every place searched.
@@ -89,29 +114,36 @@ def find_data(given: Path | None) -> Path:
         return given
     folders = _DEFAULT_FOLDERS if given is None else (given,)
     for folder in folders:
-        if matches := [path for path in sorted(folder.glob("fer2013*")) if path.suffix in _FORMS]:
-            return matches[0]
+        for place in (folder / name for name in _SUBFOLDERS):
+            if place.is_dir() and (found := _find_in(place)):
+                return found
     places = ", ".join(str(folder) for folder in folders)
-    raise DatasetError(f"no fer2013*.parquet or fer2013*.csv found in {places}; name the file with --data")
+    raise DatasetError(
+        f"no fer2013*.parquet or fer2013*.csv found in {places}, nor {', '.join(_OTHER_FILES)} or train/angry there; "
+        "name the file or folder with --data"
+    )
+
+
+def _find_in(folder: Path) -> Path | None:
+    named = [path for path in sorted(folder.glob("fer2013*")) if path.suffix in _READERS]
+    others = [folder / name for name in _OTHER_FILES if (folder / name).is_file()]
+    images = [folder] if is_image_folder(folder) else []
+    return next(iter([*named, *others, *images]), None)
 
 
 def load_fer2013(path: Path) -> Faces:
-    """Read FER2013 from ``.parquet`` (row, emotion, usage, png) or ``.csv`` (emotion, pixels, Usage).
+    """Read FER2013 from a file or a folder in one of the forms above.
 
     Raises:
-        DatasetError: the file is missing, of another form, or has a label or image outside the definition.
+        DatasetError: it is missing, half-copied, of another form, or has a label or image outside the definition.
     """
-    table = _read_table(path)
-    if path.suffix == ".parquet":
-        _require(path, table, ("row", "emotion", "usage", "png"))
-        rows, usage, images = table["row"].to_numpy(), table["usage"], _decode_pngs(path, table["png"].tolist())
+    if path.is_dir():
+        found = read_image_folder(path)
+    elif path.suffix in _READERS:
+        found = _READERS[path.suffix](path)
     else:
-        _require(path, table, ("emotion", "pixels", "Usage"))
-        rows, usage, images = np.arange(len(table)), table["Usage"], _parse_pixels(path, table["pixels"].tolist())
-    labels = pd.to_numeric(table["emotion"], errors="coerce")
-    if not labels.isin(range(len(EMOTIONS))).all():
-        raise DatasetError(f"{path}: column emotion must hold whole numbers from 0 to {len(EMOTIONS) - 1}")
-    return Faces(images, labels.to_numpy(np.int64), rows.astype(np.int64), usage.to_numpy().astype(np.str_))
+        raise DatasetError(f"{path}: expected a file of the form {' or '.join(_READERS)}, or a folder of images")
+    return Faces(found.images, found.labels, found.rows, found.usage)
 
 
 def load_ferplus(path: Path, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -119,7 +151,7 @@ def load_ferplus(path: Path, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floa
 
     Args:
         path: a csv file with the columns row, neutral, happiness, surprise, sadness, anger, disgust, fear.
-        rows: int64 [n].
+        rows: int64 [n]; -1 for unknown.
 
     Returns:
         float32 [n, 7] in the order of ``EMOTIONS``; each line sums to 1, or is all zero where nobody voted for any of
@@ -128,8 +160,7 @@ def load_ferplus(path: Path, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floa
     Raises:
         DatasetError: the file is missing or of another form.
     """
-    table = _read_table(path)
-    _require(path, table, ("row", *_FERPLUS_COLUMNS))
+    table = read_csv(path, "FER+", ("row", *_FERPLUS_COLUMNS))
     votes = table.set_index("row")[list(_FERPLUS_COLUMNS)].reindex(rows, fill_value=0).to_numpy(np.float32)
     total: npt.NDArray[np.float32] = votes.sum(axis=1, keepdims=True)
     shares: npt.NDArray[np.float32] = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
@@ -150,51 +181,3 @@ def clean_training(training: Faces, held_out: Sequence[Faces]) -> tuple[npt.NDAr
     forbidden = {image.tobytes() for part in held_out for image in part.images}
     duplicate = np.array([image.tobytes() in forbidden for image in training.images], dtype=np.bool_)
     return ~(constant | duplicate), Cleaning(int((duplicate & ~constant).sum()), int(constant.sum()))
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise DatasetError(f"{path}: no such file")
-    if path.suffix not in _FORMS:
-        raise DatasetError(f"{path}: expected a file of the form {' or '.join(_FORMS)}")
-    try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, skipinitialspace=True)
-    except (ValueError, OSError) as error:  # pandas' and pyarrow's parse errors are ValueErrors
-        raise DatasetError(f"{path}: not a readable {path.suffix[1:]} file ({error})") from error
-
-
-def _require(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> None:
-    if missing := [name for name in columns if name not in table.columns]:
-        raise DatasetError(f"{path}: expected the columns {', '.join(columns)}; missing {', '.join(missing)}")
-
-
-def _decode_pngs(path: Path, blobs: Sequence[bytes]) -> npt.NDArray[np.uint8]:
-    def decode() -> Iterator[npt.NDArray[np.uint8]]:
-        for index, blob in enumerate(blobs):
-            try:
-                image = np.asarray(Image.open(io.BytesIO(blob)).convert("L"))
-            except (UnidentifiedImageError, OSError, TypeError) as error:
-                raise DatasetError(f"{path}: image {index} in column png is not a PNG") from error
-            yield _of_right_size(path, index, image)
-
-    return np.stack(list(decode())) if blobs else np.empty((0, SIDE, SIDE), np.uint8)
-
-
-def _parse_pixels(path: Path, texts: Sequence[str]) -> npt.NDArray[np.uint8]:
-    def parse() -> Iterator[npt.NDArray[np.uint8]]:
-        for index, text in enumerate(texts):
-            try:
-                values = np.array(str(text).split(), dtype=np.uint8)
-            except (ValueError, OverflowError) as error:
-                message = f"{path}: image {index} in column pixels must be numbers from 0 to 255"
-                raise DatasetError(message) from error
-            side = SIDE if values.size == SIDE * SIDE else values.size
-            yield _of_right_size(path, index, values.reshape(side, -1))
-
-    return np.stack(list(parse())) if texts else np.empty((0, SIDE, SIDE), np.uint8)
-
-
-def _of_right_size(path: Path, index: int, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    if image.shape != (SIDE, SIDE):
-        raise DatasetError(f"{path}: image {index} has {image.size} pixels, expected {SIDE}x{SIDE}")
-    return image
