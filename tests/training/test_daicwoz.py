@@ -105,8 +105,8 @@ def test_tracks_say_where_the_face_was_lost(root: Path) -> None:
     [
         ("frame, timestamp, confidence, x0\n1, 0, 1, 2\n", "missing success"),
         ("frame, confidence, success\n1, 1, 1\n", "missing timestamp"),
-        (AUS.replace("0.033", "0"), "timestamp must ascend"),
-        (AUS.replace("0.033", "?"), "timestamp must ascend"),
+        (AUS.replace("0.033", "-1"), "timestamp must hold seconds that never fall"),
+        (AUS.replace("0.033", "?"), "timestamp must hold seconds that never fall"),
     ],
 )
 def test_bad_tracks_are_explained(text: str, reason: str, tmp_path: Path) -> None:

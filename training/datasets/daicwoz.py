@@ -86,7 +86,7 @@ class Track:
     """What CLNF saw, T video frames.
 
     Attributes:
-        times: float64 [T], seconds from the start, ascending.
+        times: float64 [T], seconds from the start, never falling.
         tracked: bool [T]; where false, the values mean nothing.
         names: of the K columns, for example ``AU12_r`` or ``x_0``.
         values: float32 [T, K] in the units of OpenFace; NaN where the file has no number.
@@ -102,7 +102,7 @@ def read_track(path: Path) -> Track:
     """Read one of the CLNF text files.
 
     Raises:
-        DatasetError: the file is missing, lacks its first four columns, or its time does not ascend.
+        DatasetError: the file is missing, lacks its first four columns, or its time falls.
     """
     table = read_csv(path, NAME, ("frame", "timestamp", "confidence"))
     table = table.rename(columns={"detection_success": "success"})  # as the manual has it
@@ -111,8 +111,8 @@ def read_track(path: Path) -> Track:
     # The tracker wrote "-1.#IND" where it had lost the face.
     numbers = table.apply(pd.to_numeric, errors="coerce")
     times = numbers["timestamp"].to_numpy(np.float64)
-    if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
-        raise DatasetError(f"{path}: the column timestamp must ascend")
+    if not (np.isfinite(times).all() and (np.diff(times) >= 0).all()):
+        raise DatasetError(f"{path}: the column timestamp must hold seconds that never fall")
     values = numbers.drop(columns=list(_STAMPS))
     return Track(
         times=times,

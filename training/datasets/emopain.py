@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from sentry_proto.types import Float32
 from training.datasets.layout import DatasetError, expect_folder, number, read_csv
@@ -113,7 +114,7 @@ def read_movement(path: Path) -> Movement:
         raise DatasetError(f"{NAME}: expected the file {path}, which is not there")
     try:
         data = loadmat(path)["data"].astype(np.float64)
-    except (ValueError, KeyError, NotImplementedError, OSError, TypeError) as error:
+    except (MatReadError, NotImplementedError, ValueError, KeyError, TypeError, OSError) as error:
         raise DatasetError(f"{path}: expected a MATLAB file (before 7.3) with a matrix named data") from error
     if data.ndim != 2 or data.shape[1] <= _PROTECTIVE:
         raise DatasetError(f"{path}: expected a matrix with at least {_PROTECTIVE + 1} columns, found {data.shape}")
