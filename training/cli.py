@@ -7,7 +7,6 @@ import sys
 
 from sentry_proto.errors import SentryError
 from training.commands import evaluate
-from training.datasets import fer2013
 from training.evaluation.expression import ModelError
 
 
@@ -19,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     except SentryError as error:
         print(f"sentry-train: {error}", file=sys.stderr)
         return error.exit_code
-    except (ModelError, fer2013.DatasetError, OSError) as error:
+    except (ModelError, OSError) as error:
         print(f"sentry-train: {error}", file=sys.stderr)
         return 2
 
