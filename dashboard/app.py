@@ -1,4 +1,4 @@
-"""The dashboard: three pages on one trainer. Run by `sentry-dashboard`."""
+"""The dashboard: four pages on one trainer, or only the participants' one. Run by `sentry-dashboard`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import overview, rates, review
+from dashboard import overview, rates, review, self_report
 from dashboard.attention import acted
-from dashboard.cli import ACTED_VARIABLE
+from dashboard.cli import ACTED_VARIABLE, SELF_REPORT_VARIABLE
 from dashboard.connection import ask
 from dashboard.markup import joined, tag
 from sentry_proto.errors import SentryError
@@ -33,13 +33,16 @@ def banner() -> None:
 st.set_page_config("Sentry", page_icon=str(HERE / "icon.svg"), layout="wide")
 st.logo(str(HERE / "logo.svg"), size="large")
 st.html(HERE / "style.css")
+alone = SELF_REPORT_VARIABLE in os.environ
+theirs = st.Page(self_report.page, title="Self-report", url_path="self-report", default=alone)
+ours = [
+    st.Page(overview.page, title="Overview", url_path="overview", default=True),
+    st.Page(review.page, title="Review", url_path="review"),
+    st.Page(rates.page, title="Rates", url_path="rates"),
+]
+# Where a participant sits, no way leads to the estimates by accident.
 page = st.navigation(
-    [
-        st.Page(overview.page, title="Overview", url_path="overview", default=True),
-        st.Page(review.page, title="Review", url_path="review"),
-        st.Page(rates.page, title="Rates", url_path="rates"),
-    ],
-    position="top",
+    [theirs] if alone else [*ours, theirs], position="hidden" if "participant" in st.query_params else "top"
 )
 banner()
 page.run()

@@ -13,18 +13,20 @@ from sentry_proto.keys import CONTROL, KeyFile
 
 KEY_VARIABLE = "SENTRY_CONTROL_KEY"
 ACTED_VARIABLE = "SENTRY_ACTED"
+SELF_REPORT_VARIABLE = "SENTRY_SELF_REPORT"
 SCRIPT = Path(__file__).with_name("app.py")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
-        prog="sentry-dashboard", description="Overview, review and error rates in a browser."
+        prog="sentry-dashboard", description="Overview, review, error rates and self-reports in a browser."
     )
     made.add_argument("--key", type=Path, default=Path("control.key"), help="a key of the role control (control.key)")
     made.add_argument("--port", type=int, default=8501, help="of the web server (8501)")
     made.add_argument("--address", default="127.0.0.1", help="to listen on (127.0.0.1: this machine only)")
     made.add_argument("--acted", action="store_true", help="say on every page that a puppet acts what is seen")
+    made.add_argument("--self-report", action="store_true", help="serve the page for participants, and no other")
     return made
 
 
@@ -55,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ[KEY_VARIABLE] = str(chosen.key.resolve())
     if chosen.acted:
         os.environ[ACTED_VARIABLE] = "1"
+    if chosen.self_report:
+        os.environ[SELF_REPORT_VARIABLE] = "1"
     print(f"The dashboard is at http://{chosen.address}:{chosen.port}", flush=True)
     become([sys.executable, "-m", "streamlit", *server_arguments(chosen.address, chosen.port)])
 

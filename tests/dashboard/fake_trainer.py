@@ -105,6 +105,8 @@ class FakeTrainer:
     learner_state: str = "idle"
     model_version: int = 2
     labels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    refusal: str = ""
 
     def __post_init__(self) -> None:
         self._server, self._server_secret = (k.decode() for k in zmq.curve_keypair())
@@ -190,6 +192,20 @@ class FakeTrainer:
 
     def do_withdraw(self, label_id: str) -> dict[str, Any]:
         return {"withdrawn": self.labels.pop(label_id, None) is not None}
+
+    def do_self_report(self, report_id: str, **said: Any) -> dict[str, Any]:
+        if self.refusal:
+            raise RequestRefused(self.refusal)
+        fresh = report_id not in {report["report_id"] for report in self.reports}
+        if fresh:
+            blank = {"task": None, "value": None, "instrument": None, "answers": None, "score": None}
+            self.reports.append({"report_id": report_id, **blank, **said})
+        return {"stored": True, "fresh": fresh}
+
+    def do_self_reports(
+        self, participant: str | None = None, limit: int = 100, **_filters: Any
+    ) -> list[dict[str, Any]]:
+        return [report for report in reversed(self.reports) if participant in (None, report["participant"])][:limit]
 
     def do_rates(self, task: str | None = None, **_filters: Any) -> list[dict[str, Any]]:
         return [row for row in self.rates if task in (None, row["task"])]

@@ -96,7 +96,7 @@ def open_review(page: Page, address: str) -> None:
     time.sleep(0.6)  # a click as soon as a window appears is taken for the second half of a double click
 
 
-def test_three_pages_show_the_study(page: Page, address: str) -> None:
+def test_four_pages_show_the_study(page: Page, address: str) -> None:
     page.goto(address)
     expect(page.get_by_text("An agent is enrolled but has never called.")).to_be_visible()
     expect(page.get_by_text("Not calibrated yet", exact=True)).to_be_visible()
@@ -104,6 +104,8 @@ def test_three_pages_show_the_study(page: Page, address: str) -> None:
     expect(page.get_by_text("4 windows to review")).to_be_visible()
     page.get_by_role("link", name="Rates").click()
     expect(page.get_by_text("False-discovery share").first).to_be_visible()
+    page.get_by_role("link", name="Self-report").click()
+    expect(page.get_by_text("Who are you?")).to_be_visible()
 
 
 def test_one_click_persists_in_the_trainer_and_undo_takes_it_back(page: Page, address: str, study: Study) -> None:
@@ -134,6 +136,41 @@ def test_refreshed_page_still_knows_the_rater_and_what_is_done(page: Page, addre
     page.reload()
     expect(page.get_by_text("3 windows to review")).to_be_visible()
     expect(page.get_by_label("Rater (a pseudonym)")).to_have_value("R1")
+
+
+def test_a_participant_answers_with_one_click_and_sees_no_way_to_the_estimates(
+    page: Page, address: str, study: Study
+) -> None:
+    page.goto(f"{address}/self-report?participant=P07")
+    page.get_by_role("button", name="Mildly stressed").click()
+    expect(page.get_by_text("Still open: focus.")).to_be_visible()
+    page.get_by_role("button", name="4", exact=True).click()
+    expect(page.get_by_text("Still open")).to_have_count(0)
+    expect(page.get_by_role("link", name="Overview")).to_have_count(0)
+    said = study.control.call("self_reports", participant="P07")
+    assert [(report["task"], report["value"]) for report in said] == [("focus", "4"), ("stress", "mildly stressed")]
+
+
+def test_a_questionnaire_is_sent_when_complete_and_outlives_a_stopped_trainer(
+    page: Page, address: str, study: Study
+) -> None:
+    page.goto(f"{address}/self-report?participant=P07&form=gad7")
+    send = page.get_by_role("button", name="Send my answers")
+    rows = page.get_by_role("radiogroup", name=re.compile(r"^\d\. "))
+    expect(rows).to_have_count(7)
+    for row in range(7):
+        expect(page.get_by_text(f"{row} of 7 answered")).to_be_visible()
+        expect(send).to_be_disabled()
+        rows.nth(row).locator("label").nth(2).click()
+    expect(send).to_be_enabled()
+    study.stop(study.processes[0])
+    send.click()
+    expect(page.get_by_text("Not stored yet.")).to_be_visible()
+    study.start_trainer()
+    expect(page.get_by_text("Your answers to GAD-7 were stored")).to_be_visible()
+    (report,) = study.control.call("self_reports")
+    assert (report["answers"], report["score"], report["value"]) == ([2] * 7, 14, "moderate")
+    expect(page.get_by_text("moderate")).to_have_count(0)
 
 
 def test_stopped_trainer_gives_a_calm_message_and_the_page_recovers(page: Page, address: str, study: Study) -> None:
