@@ -21,16 +21,20 @@ from perception.bundles import sha256
 from perception.chain import STAGES, FrameResult, Perception
 from perception.fusion import Second
 from perception.pipeline import FeaturePipeline
-from perception.video import VideoFile
+from perception.video import Thinner, VideoFile
 from sentry_proto.durable import sync_folder
 from sentry_proto.errors import MediaError, StorageError
 from sentry_proto.layout import LAYOUT_ID, MODALITIES, MODALITY_INDEX, SECOND_FEATURES
 from sentry_proto.types import CameraState
 
 Progress = Callable[[int, int], None]
-"""Called after each frame with the frames done and the frames that the container declares (0: it does not say)."""
+"""Called after each frame that was looked at with the frames read so far and the frames that the container declares (0:
+it does not say)."""
 
 MODELS = (face.MODEL, pose.MODEL, emotion.MODEL)
+
+ERROR = b"sentry_error"
+"""Key in the metadata of an extracted table: why the recording ended early; empty if it did not."""
 
 
 @dataclass
@@ -40,7 +44,7 @@ class Summary:
     Attributes:
         video: its path, as given.
         layout: the feature layout's id.
-        frames: how many were read.
+        frames: how many were looked at.
         seconds: how many rows there are.
         camera_states: share of the seconds per camera state.
         coverage: mean share of a second in which each modality was seen.
@@ -65,17 +69,26 @@ class Summary:
 
 
 def extract(
-    video: Path, out: Path | None = None, on_progress: Progress | None = None, perception: Perception | None = None
+    video: Path,
+    out: Path | None = None,
+    on_progress: Progress | None = None,
+    perception: Perception | None = None,
+    *,
+    fps: float | None = None,
+    start: float = 0.0,
 ) -> Summary:
     """Extract the features of every second of a recording.
 
-    A recording that breaks off is kept up to there: the rows are written and `Summary.error` says what happened.
+    A recording that breaks off is kept up to there: the rows are written, and `Summary.error` and `sentry_error` in the
+    table's metadata say what happened.
 
     Args:
         video: the recording.
         out: Parquet file to write; none if None.
         on_progress: told about every frame.
         perception: models to use, reset first and left open; own ones if None.
+        fps: most frames a second to look at; None for all.
+        start: Unix seconds of the first frame.
 
     Raises:
         MediaError: there is no such file, or it has not one frame.
@@ -85,24 +98,34 @@ def extract(
     with VideoFile(video) as recording:
         if perception is not None:
             perception.reset()
-            return _extract(recording, out, on_progress, perception)
+            return _extract(recording, out, on_progress, perception, fps, start)
         with Perception() as own:
-            return _extract(recording, out, on_progress, own)
+            return _extract(recording, out, on_progress, own, fps, start)
 
 
-def _extract(recording: VideoFile, out: Path | None, on_progress: Progress | None, perception: Perception) -> Summary:
+def _extract(
+    recording: VideoFile,
+    out: Path | None,
+    on_progress: Progress | None,
+    perception: Perception,
+    fps: float | None,
+    start: float,
+) -> Summary:
+    thinner = Thinner(fps)
     summary = Summary(str(recording.path))
     pipeline = FeaturePipeline(perception, participant="", session="")
     results: list[FrameResult] = []
     seconds: list[Second] = []
     begin = time.perf_counter()
     try:
-        for image, t in recording:
-            step = pipeline.feed(image, t)
+        for read, (image, offset) in enumerate(recording, 1):
+            if not thinner.passes(start + offset):
+                continue
+            step = pipeline.feed(image, start + offset)
             results.append(step.frame)
             seconds += step.seconds
             if on_progress is not None:
-                on_progress(len(results), recording.frames)
+                on_progress(read, recording.frames)
     except MediaError as error:
         if not results:
             raise
@@ -113,7 +136,8 @@ def _extract(recording: VideoFile, out: Path | None, on_progress: Progress | Non
     summary.stage_ms = median_stages(results)
     summary.camera_states, summary.coverage = state_shares(seconds), mean_coverage(seconds)
     if out is not None:
-        write_parquet(to_table(seconds), out)
+        table = to_table(seconds)
+        write_parquet(table.replace_schema_metadata(table.schema.metadata | {ERROR: summary.error.encode()}), out)
     return summary
 
 

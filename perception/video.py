@@ -24,6 +24,9 @@ PLAUSIBLE_FPS = (0.1, 1000.0)
 TOLERATED_LOSS = 0.05
 """Containers count frames roughly; a file that ends earlier than this share, and two frames, is cut off or corrupt."""
 
+CLOCK_GRAIN_S = 1e-5
+"""Frame times this close are the same: Unix seconds in double precision are not exact."""
+
 
 class VideoFile:
     """A recording on disk; iterate to get `(image, t)` with uint8 [H, W, 3] in BGR order and seconds from the start.
@@ -70,7 +73,8 @@ class VideoFile:
     def _check_end(self, read: int, t: float) -> None:
         if read == 0:
             raise MediaError(f"{self.path} holds no frame that can be decoded.")
-        if read < self.frames * (1 - TOLERATED_LOSS) - 2:
+        declared_s = self.frames / self.fps  # where frames come unevenly, the count is this, worked out backwards
+        if read < self.frames * (1 - TOLERATED_LOSS) - 2 and t < declared_s * (1 - TOLERATED_LOSS) - 2 / self.fps:
             raise MediaError(
                 f"{self.path} breaks off at frame {read} of {self.frames} ({t:.1f} s): it is cut off or corrupt there."
             )
@@ -89,3 +93,20 @@ class VideoFile:
 def next_time(last: float, stamp: float, interval: float) -> float:
     """The time of the frame after `last`: the container's `stamp` if it is later and finite, else one `interval` on."""
     return stamp if last < stamp < float("inf") else last + interval
+
+
+class Thinner:
+    """Passes at most `fps` frames a second, evenly; None passes all."""
+
+    def __init__(self, fps: float | None) -> None:
+        self._interval = 1 / fps if fps else 0.0
+        self._due: float | None = None
+
+    def passes(self, t: float) -> bool:
+        """Whether the frame of time `t` is one of those."""
+        if self._due is None or t < self._due - self._interval - CLOCK_GRAIN_S:  # the first, or the clock was set back
+            self._due = t
+        if t < self._due - CLOCK_GRAIN_S:
+            return False
+        self._due = max(self._due, t - self._interval) + self._interval
+        return True

@@ -17,10 +17,6 @@ ALIGN_S = 5
 """A recording's or the puppet's clock starts at a multiple of this, so that its first window is complete early."""
 
 
-CLOCK_GRAIN_S = 1e-5
-"""Frame times this close are the same: Unix seconds in double precision are not exact."""
-
-
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One picture.
@@ -93,23 +89,6 @@ class Pacer:
     def rate(self) -> float:
         """Seconds shown in a second so far."""
         return 1.0 if self._speed == 1 else round(self._rate, 2)
-
-
-class Thinner:
-    """Passes at most `fps` frames a second, evenly; None passes all."""
-
-    def __init__(self, fps: float | None) -> None:
-        self._interval = 1 / fps if fps else 0.0
-        self._due: float | None = None
-
-    def passes(self, t: float) -> bool:
-        """Whether the frame of time `t` is one of those."""
-        if self._due is None or t < self._due - self._interval - CLOCK_GRAIN_S:  # the first, or the clock was set back
-            self._due = t
-        if t < self._due - CLOCK_GRAIN_S:
-            return False
-        self._due = max(self._due, t - self._interval) + self._interval
-        return True
 
 
 def session_name(now: float) -> str:

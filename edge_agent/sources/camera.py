@@ -19,7 +19,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import cv2
 
-from edge_agent.sources.base import Frame, Image, Thinner, session_name
+from edge_agent.sources.base import Frame, Image, session_name
+from perception.video import Thinner
 from sentry_proto.errors import CameraError
 
 MOST_REOPENS = 5

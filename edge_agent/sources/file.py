@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_agent.sources.base import Frame, Image, Pacer, Thinner, aligned_start, session_name
-from perception.video import VideoFile
+from edge_agent.sources.base import Frame, Image, Pacer, aligned_start, session_name
+from perception.video import Thinner, VideoFile
 
 
 class FileSource:

@@ -14,8 +14,9 @@ import pytest
 
 from edge_agent.capture import LiveCapture
 from edge_agent.sources import Frame, Source, SourceOptions, is_live, open_source
-from edge_agent.sources.base import Image, Pacer, Thinner
+from edge_agent.sources.base import Image, Pacer
 from edge_agent.sources.camera import LiveSource, ReopenBudget, without_credentials
+from perception.video import Thinner
 from sentry_proto.errors import CameraError, MediaError
 from tests.edge_agent.trainer import eventually
 

@@ -19,7 +19,8 @@ from sentry_proto.layout import MODALITY_INDEX, SECOND_FEATURES
 from sentry_proto.tasks import FOCUS, STRESS
 from sentry_proto.types import FeatureWindow
 from tests.training.session_trees import BEGIN, label, make_seconds, write_session
-from training.datasets.sessions import CACHE, load_windows
+from training.datasets.feature_cache import CACHE
+from training.datasets.sessions import load_windows
 
 
 def live_windows(*sessions: tuple[str, str, int]) -> list[FeatureWindow]:

@@ -11,12 +11,14 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perception.session_rows import SessionLabel
+from sentry_proto.errors import InputError
 from sentry_proto.tasks import Task
 
 PROMPT_S = 60.0
@@ -30,6 +32,40 @@ def seconds_held(label: SessionLabel, starts: Times) -> Allowed:
     """Which of the seconds that begin at `starts` [S] the label holds for, bool [S]."""
     middles = starts + 0.5
     return (label.start <= middles) & (middles < label.end)
+
+
+def sift(
+    labels: Iterable[SessionLabel], tasks: Iterable[Task], starts: Times, reserved: Collection[str] = ()
+) -> tuple[list[SessionLabel], list[str]]:
+    """Those labels that say something about one of the seconds, and what is wrong with each of the others.
+
+    Args:
+        labels: of one session.
+        tasks: whose labels are wanted.
+        starts: int64 [S], Unix seconds.
+        reserved: names of further tasks, which take any value.
+    """
+    known = {task.name: task for task in tasks}
+    usable, problems = [], []
+    for label in labels:
+        problem = "" if label.task in reserved else _wrong_word(label, known)
+        if not problem and not seconds_held(label, starts).any():
+            problem = "outside the recording"
+        if problem:
+            problems.append(problem)
+        else:
+            usable.append(label)
+    return usable, problems
+
+
+def _wrong_word(label: SessionLabel, known: Mapping[str, Task]) -> str:
+    if label.task not in known:
+        return f"task {label.task} is not asked for"
+    try:
+        known[label.task].allowed(label.value)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def label_seconds(labels: Iterable[SessionLabel], task: Task, starts: Times) -> Allowed:
@@ -83,5 +119,4 @@ def label_windows(seconds: Allowed, ends: Times, length: int) -> tuple[Allowed, 
 
 def prompt_stretches(answered: Sequence[float]) -> list[tuple[float, float]]:
     """What each answer speaks of: [start, end) for prompts answered at these Unix seconds, in ascending order."""
-    before = [-np.inf, *answered[:-1]]
-    return [(max(previous, t - PROMPT_S), t) for previous, t in zip(before, answered, strict=True)]
+    return [(max(previous, t - PROMPT_S), t) for previous, t in pairwise([-np.inf, *answered])]

@@ -4,8 +4,8 @@
                 share one causal baseline, as if the agent had run through: a later session begins with what was
                 learned from the earlier ones. The first windows of a person, which no head scores, are left out and
                 counted.
-    seconds     of the session's features file. A modality with a value that is not a number or outside the layout's
-                range counts as not seen in that second.
+    seconds     of the session's features file; of its video where it has none. A modality with a value that is not a
+                number or outside the layout's range counts as not seen in that second.
     labels      by the rules of `training.datasets.session_labels`
     blocks      a label of the reserved task `block` names the condition that holds, in the lab's own words; where there
                 is none, all of the session is one block
@@ -19,28 +19,31 @@ that were deleted once the others are loaded again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from perception.session_features import Seconds
 from perception.session_folder import SessionFolder, find_sessions
 from perception.session_rows import SessionLabel
 from perception.window import HOP_S, LENGTH_S
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.tasks import DEFAULT_TASKS, Task
 from training.datasets.exclusions import Exclusions
+from training.datasets.extraction import extract_all
+from training.datasets.feature_cache import CACHE, Video, read_features
 from training.datasets.second_store import Store
-from training.datasets.session_labels import Allowed, Times, label_seconds, label_windows, seconds_held
+from training.datasets.session_labels import Allowed, Times, label_seconds, label_windows, sift
 from training.datasets.session_windows import Cut, Recording, Span, cut_windows, spans
 from training.feature_space import SECOND_SPACE
 from training.windows import WindowSet
 
 BLOCK = "block"
 """Reserved task name: its labels say which condition of the session holds."""
-
-CACHE = ".cache"
 
 
 def load_windows(
@@ -51,6 +54,9 @@ def load_windows(
     baseline: bool = True,
     *,
     cache: Path | None = None,
+    engine: str = "local",
+    workers: int | None = None,
+    progress: bool = False,
 ) -> tuple[WindowSet, Exclusions]:
     """The windows of all sessions below a folder, labelled or not.
 
@@ -61,7 +67,10 @@ def load_windows(
         length_s: seconds in a window.
         baseline: centre and scale of each person as known before each window; otherwise centre 0 and scale 1
             everywhere, and the windows before a person's baseline are kept.
-        cache: where to keep what was cut; `<root>/.cache` if None.
+        cache: where to keep what was cut; `<root>/.cache` if None. No two roots may share one.
+        engine: for videos, as of `training.datasets.extraction.extract_all`.
+        workers: for videos, as of `extract_all`.
+        progress: whether to show a bar while videos are worked on.
 
     Returns:
         The windows, in the order of people, sessions and time, and what was left out.
@@ -72,9 +81,8 @@ def load_windows(
     """
     exclusions = Exclusions()
     folders = open_sessions(root, exclusions)
-    store = cut_windows(
-        [_recording(folder) for folder in folders], Cut(length_s, hop_s, baseline), cache or root / CACHE
-    )
+    recordings = _recordings(folders, exclusions, engine=engine, workers=workers, progress=progress)
+    store = cut_windows(recordings, Cut(length_s, hop_s, baseline), cache or root / CACHE)
     exclusions.update(Exclusions(store.index["left_out"]))
     if not len(store.array("ends")):
         raise InputError("\n".join([f"no session below {root} gives a window of {length_s} s", *exclusions.lines()]))
@@ -120,41 +128,49 @@ def usable_labels(
         exclusions: counts the others.
     """
     problems: list[str] = []
-    known = {task.name: task for task in tasks}
-    usable = []
     try:
         labels = folder.labels(problems)
     except SentryError as error:
         labels, problems = [], [str(error)]
-    for label in labels:
-        trouble = _trouble(label, known, starts)
-        if trouble:
-            problems.append(trouble)
-        else:
-            usable.append(label)
-    for problem in problems:
+    usable, unusable = sift(labels, tasks, starts, {BLOCK})
+    for problem in (*problems, *unusable):
         exclusions.add(f"labels: {problem}", place(folder.path))
     return usable
 
 
-def _trouble(label: SessionLabel, known: Mapping[str, Task], starts: Times) -> str:
-    """Why a label cannot be used; empty if it can."""
-    if label.task != BLOCK:
-        if label.task not in known:
-            return f"task {label.task} is not asked for"
-        try:
-            known[label.task].allowed(label.value)
-        except InputError as error:
-            return str(error)
-    if not seconds_held(label, starts).any():
-        return "outside the recording"
-    return ""
+def _recordings(folders: Sequence[SessionFolder], exclusions: Exclusions, **engine: Any) -> list[Recording]:
+    """The sessions with seconds, of their own or of their video; the others are counted."""
+    filmed = {folder.path: video_of(folder) for folder in folders if folder.features is None and folder.video}
+    done = dict(zip(filmed, extract_all(list(filmed.values()), **engine), strict=True))
+    recordings = []
+    for folder in folders:
+        extraction = done.get(folder.path)
+        if extraction and extraction.trouble:
+            kind = "ends of sessions" if extraction.features else "sessions"
+            exclusions.add(f"{kind}: {extraction.trouble}", place(folder.path))
+        if folder.features:
+            digest = hashlib.sha256(folder.features.read_bytes()).hexdigest()
+            recordings.append(_recording(folder, digest, folder.seconds))
+        elif extraction and extraction.features:
+            start = extraction.video.start
+            read = partial(read_features, extraction.features, start)
+            recordings.append(_recording(folder, f"{extraction.features.stem} at {start}", read))
+        elif extraction is None:
+            exclusions.add("sessions: they have neither features nor a video", place(folder.path))
+    return recordings
 
 
-def _recording(folder: SessionFolder) -> Recording:
-    digest = hashlib.sha256(folder.features.read_bytes()).hexdigest() if folder.features else ""
+def video_of(folder: SessionFolder, fps: float | None = None, cache: Path | None = None) -> Video:
+    """The video of a session that has one, at the session's own frame rate if none is given."""
+    if folder.video is None:
+        raise InputError(f"{folder.path} has no video")
     metadata = folder.metadata
-    return Recording(metadata.participant, metadata.session_id, place(folder.path), digest, folder.seconds)
+    start = metadata.started if metadata.video_started is None else metadata.video_started
+    return Video(folder.video, fps or metadata.fps, start, cache)
+
+
+def _recording(folder: SessionFolder, digest: str, read: Callable[[], Seconds]) -> Recording:
+    return Recording(folder.metadata.participant, folder.metadata.session_id, place(folder.path), digest, read)
 
 
 @dataclass(frozen=True)
