@@ -101,7 +101,9 @@ class SessionFolder:
             return labels
         starts = self.seconds().start
         begin, end = self.metadata.started, float(starts[-1] + 1) if len(starts) else self.metadata.started
-        return labels + level_labels(results, begin, end, self.metadata.participant)
+        known = {(label.task, label.created) for label in labels}  # where it was interrupted while it was being closed
+        levels = level_labels(results, begin, end, self.metadata.participant)
+        return labels + [label for label in levels if (label.task, label.created) not in known]
 
     def questionnaires(self, problems: list[str] | None = None) -> list[QuestionnaireResult]:
         """Every filled questionnaire; arguments and errors as of `labels`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -47,6 +48,25 @@ def test_a_withdrawal_ends_every_record_and_is_kept(book: ConsentBook) -> None:
     assert book.withdrawn_ids() == ids
     assert len(book.records) == 3
     assert book.withdraw("P01", NOW + 3) == 0
+
+
+def test_video_is_covered_only_where_the_record_says_so(book: ConsentBook) -> None:
+    book.grant("P01", None, NOW)
+    with pytest.raises(ConsentMissing, match=r"does not cover video; .*--participant P01 .*--video$"):
+        book.require("P01", NOW, video=True)
+    record = book.grant("P01", None, NOW, video=True)
+    assert book.require("P01", NOW, video=True) == book.require("P01", NOW) == record
+    assert "features and video" in consent.describe(record, NOW)
+    with pytest.raises(ConsentMissing, match=r"P02 has no live consent record .* --video"):
+        book.require("P02", NOW, video=True)
+
+
+def test_a_record_of_an_earlier_version_covers_no_video(book: ConsentBook) -> None:
+    book.grant("P01", None, NOW)
+    records = json.loads(book.path.read_text())
+    del records[0]["video"]
+    book.path.write_text(json.dumps(records))
+    assert book.require("P01", NOW).video is False
 
 
 def test_another_process_sees_it(book: ConsentBook) -> None:

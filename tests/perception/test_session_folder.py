@@ -27,9 +27,10 @@ SECONDS = [second(BEGIN + i, 0.1 * (i + 1), 0.0 if i == 2 else 0.9) for i in ran
 LABEL_ROWS = [
     SessionLabel(BEGIN, BEGIN + 60, "stress", "mildly stressed", "self-report", "P07", 1.0, BEGIN + 61.25),
     SessionLabel(BEGIN, BEGIN + 60, "focus", "4", "observer", 'Rater "A", Zürich', 0.5, BEGIN + 70),
-    SessionLabel(BEGIN, BEGIN + 600, "depression", "mild", "self-report", "P07", 1.0, BEGIN + 601),
+    SessionLabel(BEGIN + 60, BEGIN + 120, "stress", "calm", "self-report", "P07", 1.0, BEGIN + 121),
 ]
-RESULT = QuestionnaireResult(BEGIN + 600.0, "phq8", (0, 1, 2, 3, 0, 0, 0, 0), 6, "mild")
+LEVEL = SessionLabel(BEGIN, BEGIN + 6, "depression", "mild", "self-report", "P07", 1.0, BEGIN - 60.5)
+RESULT = QuestionnaireResult(BEGIN - 60.5, "phq8", (0, 1, 2, 3, 0, 0, 0, 0), 6, "mild")
 
 
 def begun(root: Path) -> SessionWriter:
@@ -63,7 +64,7 @@ def test_what_was_written_is_read(tmp_path: Path, closed: bool) -> None:
     assert folder.metadata.ended == (BEGIN + 6 if closed else None)
     assert len(folder.metadata.models) == 3
     check_seconds(folder, SECONDS)
-    assert folder.labels() == LABEL_ROWS
+    assert folder.labels() == (LABEL_ROWS if closed else [*LABEL_ROWS, LEVEL])
     assert folder.questionnaires() == [RESULT]
     assert folder.video is None
 
@@ -180,7 +181,13 @@ def test_a_full_disk_keeps_what_was_stored(tmp_path: Path, monkeypatch: pytest.M
     folder = SessionFolder.open(writer.path)
     assert folder.interrupted
     check_seconds(folder, SECONDS)
-    assert folder.labels() == LABEL_ROWS
+    assert folder.labels() == [*LABEL_ROWS, LEVEL]
+
+
+def test_a_level_that_was_written_before_the_kill_counts_once(tmp_path: Path) -> None:
+    writer = begun(tmp_path)
+    writer.add_label(LEVEL)
+    assert SessionFolder.open(writer.path).labels() == [*LABEL_ROWS, LEVEL]
 
 
 # ---- bad files
@@ -297,4 +304,4 @@ def test_a_field_that_would_tear_its_row_is_refused(tmp_path: Path) -> None:
     writer = begun(tmp_path)
     with pytest.raises(LabelFileError, match="one line"):
         writer.add_label(SessionLabel(1, 2, "stress", "calm", "observer", "a\nb", 1, 0))
-    assert len(SessionFolder.open(writer.path).labels()) == 3
+    assert SessionFolder.open(writer.path).labels() == [*LABEL_ROWS, LEVEL]
