@@ -202,10 +202,8 @@ class FakeTrainer:
             self.reports.append({"report_id": report_id, **blank, **said})
         return {"stored": True, "fresh": fresh}
 
-    def do_self_reports(
-        self, participant: str | None = None, limit: int = 100, **_filters: Any
-    ) -> list[dict[str, Any]]:
-        return [report for report in reversed(self.reports) if participant in (None, report["participant"])][:limit]
+    def do_self_reports(self, participant: str, limit: int = 100) -> list[dict[str, Any]]:
+        return [report for report in reversed(self.reports) if report["participant"] == participant][:limit]
 
     def do_rates(self, task: str | None = None, **_filters: Any) -> list[dict[str, Any]]:
         return [row for row in self.rates if task in (None, row["task"])]

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +58,24 @@ def study(tmp_path: Path) -> Iterator[Study]:
 @pytest.fixture
 def address(study: Study) -> Iterator[str]:
     """Of a dashboard on that trainer."""
+    with serving(study) as url:
+        yield url
+
+
+@contextmanager
+def serving(study: Study, *arguments: str) -> Iterator[str]:
     port = free_port(1)
     key = study.trainer_dir / "control.key"
-    command = [sys.executable, "-m", "dashboard.cli", "--key", str(key), "--port", str(port)]
+    command = [sys.executable, "-m", "dashboard.cli", "--key", str(key), "--port", str(port), *arguments]
     with (study.folder / "dashboard.log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=dict(os.environ))
     url = f"http://127.0.0.1:{port}"
     eventually(lambda: serves(url) or None, 60, "the dashboard answers")
-    yield url
-    server.terminate()
-    server.wait(20)
+    try:
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
 
 
 def serves(url: str) -> bool:
@@ -149,6 +158,15 @@ def test_a_participant_answers_with_one_click_and_sees_no_way_to_the_estimates(
     expect(page.get_by_role("link", name="Overview")).to_have_count(0)
     said = study.control.call("self_reports", participant="P07")
     assert [(report["task"], report["value"]) for report in said] == [("focus", "4"), ("stress", "mildly stressed")]
+
+
+def test_the_page_for_participants_can_be_served_alone(page: Page, study: Study) -> None:
+    with serving(study, "--self-report") as url:
+        page.goto(f"{url}?participant=P07")
+        expect(page.get_by_role("button", name="Mildly stressed")).to_be_visible()
+        page.goto(f"{url}/review")
+        expect(page.get_by_text("Who are you?")).to_be_visible()
+        expect(page.get_by_role("link", name="Review")).to_have_count(0)
 
 
 def test_a_questionnaire_is_sent_when_complete_and_outlives_a_stopped_trainer(

@@ -128,7 +128,7 @@ def test_a_questionnaire_is_handed_in_whole_and_its_draft_kept_until_stored(diar
 
 
 def test_a_reloaded_page_knows_this_sittings_answers_only(diary: Diary) -> None:
-    earlier = [
+    earlier: list[dict[str, Any]] = [
         {"instrument": None, "task": "stress", "created": NOW - 20},
         {"instrument": None, "task": "stress", "created": NOW - 80},
         {"instrument": PHQ8.name, "task": "depression", "created": NOW - 600},
