@@ -44,7 +44,8 @@ def make_windows(
         seed: of everything random.
         how: `MEAN` or `BURST`.
         task: labelled with the state; a scale `<task>_rating` repeats it with noise.
-        space: of the features; the first feature of each of the first two modalities shows the state.
+        space: of the features; a shift shows in the first feature of each of the first two modalities, bursts in the
+            first two features, which must be of one modality.
         missing: share of the half-minutes in which the camera loses each modality.
     """
     generator = np.random.default_rng(seed)
@@ -88,7 +89,7 @@ def _session(
     centre, scale = generator.normal(0, 3, features), generator.uniform(0.5, 2, features)
     minutes = -(-seconds // STATE_S)
     states = generator.permutation(np.arange(minutes) % classes).repeat(STATE_S)[:seconds]
-    first, second = space.modality_of.index(0), space.modality_of.index(1)
+    first, second = (0, space.modality_of.index(1)) if how == MEAN else (0, 1)
     z = generator.normal(0, 1, (seconds, features)) + generator.normal(0, 0.5, (minutes, features)).repeat(STATE_S, 0)
     strength = states / (classes - 1)
     if how == MEAN:

@@ -1,10 +1,12 @@
 """What the validation compares: ways to learn a task or a rating scale from a `WindowSet`, behind one interface.
 
     LinearHeads                    the state heads on statistics pooling
+    LearnedFusion                  learned fusion layers with one head
     LogisticRegressionBaseline     plain logistic regression on the same columns
     GradientBoostingBaseline       boosted trees on the same columns (Friedman 2001, binned)
     RidgeScale                     ridge regression, its strength chosen by person
     GradientBoostingScale          boosted trees
+    FusionScale                    learned fusion layers with a linear predictor
 
 All are frozen dataclasses without open resources, so that they and what they fit can be pickled. A label that leaves
 several classes possible counts in equal parts for each of them where a model only takes exact labels.
@@ -12,7 +14,7 @@ several classes possible counts in equal parts for each of them where a model on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ from sentry_proto.tasks import Task
 from training.evaluation.estimator import Predictor
 from training.evaluation.gate import class_balance
 from training.pooling import seen_columns
+from training.trainers.fusion_fitting import Fusion, FusionRecipe, fit_fusion
 from training.trainers.state_heads import MOST_BALANCE, TaskHead, fit_head
 from training.windows import Rows, WindowSet
 
@@ -72,6 +75,25 @@ class LinearHeads:
             ordered=self.ordered,
         )
         return _Heads(head)
+
+
+@dataclass(frozen=True)
+class LearnedFusion:
+    """Learned fusion layers, see `training.trainers.fusion_fitting`.
+
+    Attributes:
+        recipe: how they are trained.
+    """
+
+    recipe: FusionRecipe = field(default_factory=FusionRecipe)
+
+    def fit(self, windows: WindowSet, task: Task, rows: Rows, seed: int) -> Predictor:
+        """Fit on the labelled windows among `rows`.
+
+        Raises:
+            InputError: if none of them is labelled, or all are of one person.
+        """
+        return _FusedTask(fit_fusion(windows, rows, [task], seed, recipe=self.recipe), task.name)
 
 
 @dataclass(frozen=True)
@@ -171,6 +193,25 @@ class GradientBoostingScale:
         return _fit_regressor(trees, windows, scale, rated_rows(windows, scale, rows))
 
 
+@dataclass(frozen=True)
+class FusionScale:
+    """Learned fusion layers, trained on the squared error of the rating.
+
+    Attributes:
+        recipe: how they are trained.
+    """
+
+    recipe: FusionRecipe = field(default_factory=FusionRecipe)
+
+    def fit(self, windows: WindowSet, scale: str, rows: Rows, seed: int) -> Predictor:
+        """Fit on the rated windows among `rows`.
+
+        Raises:
+            InputError: if none of them is rated, or all are of one person.
+        """
+        return _FusedScale(fit_fusion(windows, rows, [], seed, [scale], self.recipe), scale)
+
+
 def labelled_rows(windows: WindowSet, task: Task, rows: Rows) -> Rows:
     """Those of `rows` whose label rules out a class.
 
@@ -201,6 +242,24 @@ class _Heads:
 
     def __call__(self, windows: WindowSet, rows: Rows) -> Array:
         return self.head.predict(windows.pooled(rows)).mean
+
+
+@dataclass(frozen=True)
+class _FusedTask:
+    fusion: Fusion
+    task: str
+
+    def __call__(self, windows: WindowSet, rows: Rows) -> Array:
+        return self.fusion.heads[self.task].predict(self.fusion.vectors(windows, rows)).mean
+
+
+@dataclass(frozen=True)
+class _FusedScale:
+    fusion: Fusion
+    scale: str
+
+    def __call__(self, windows: WindowSet, rows: Rows) -> Array:
+        return self.fusion.scales[self.scale].predict(self.fusion.vectors(windows, rows))
 
 
 @dataclass(frozen=True)
