@@ -28,7 +28,7 @@ QUESTIONS = {
     STRESS.name: "How stressed were you in the last minute?",
     FOCUS.name: "How focused were you in the last minute?",
 }
-ENDS = {FOCUS.name: ("not at all", "completely")}
+MEANINGS = {(FOCUS.name, "1"): "1, not at all", (FOCUS.name, "5"): "5, completely"}
 
 TERMS = (
     "Your pseudonym, the time and the answer you clicked are kept by the trainer of this study, nothing else. Answers "
@@ -132,14 +132,12 @@ def _question(diary: Diary, task: Task) -> None:
         heading(QUESTIONS.get(task.name, f"Which {task.name} fits the last minute?"), aside)
         for place, value in zip(st.columns(len(task.classes), gap="small"), task.classes, strict=True):
             place.button(
-                value.capitalize(),
+                MEANINGS.get((task.name, value), value.capitalize()),
                 key=f"{task.name} {value}",
                 width="stretch",
                 on_click=_answered,
                 args=(diary, task.name, value),
             )
-        if task.name in ENDS:
-            st.html(tag("div", joined(tag("span", words) for words in ENDS[task.name]), "s-ends"))
 
 
 def _answered(diary: Diary, task: str, value: str) -> None:

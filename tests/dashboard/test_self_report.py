@@ -38,7 +38,7 @@ def test_one_click_is_stored_and_confirmed(trainer: FakeTrainer) -> None:
     assert (stored["participant"], stored["task"], stored["value"]) == ("P07", "stress", "mildly stressed")
     assert abs(stored["created"] - time.time()) < 20
     assert "Stored. Still open: focus." in words(test)
-    press(test, "5")
+    press(test, "5, completely")
     assert "Stored. After a minute" in words(test)
     assert [r["value"] for r in trainer.reports] == ["mildly stressed", "5"]
 

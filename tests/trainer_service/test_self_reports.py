@@ -11,6 +11,8 @@ from sqlalchemy import select
 
 from sentry_proto.errors import InputError
 from sentry_proto.types import Window
+from tests.e2e.study import Study, eventually
+from tests.e2e.wire_agent import WireAgent
 from tests.sentry_proto.records import window
 from tests.trainer_service.conftest import TASKS, arrival, hex_id, label, put_labels, put_windows
 from trainer_service import schema, self_reports
@@ -176,3 +178,19 @@ def test_a_store_from_before_self_reports_opens_and_takes_them(tmp_path: Path) -
     put(store, report(1, at=100))
     assert held(store) == {1: "calm"}
     store.close()
+
+
+@pytest.mark.e2e
+def test_windows_that_come_after_the_answer_wake_the_learner(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.start_trainer()
+    waits = study.status()["learner"]["waits_for"]["stress"]
+    study.control.call("self_report", report_id="1", participant="P01", task="stress", value="calm", created=NOON + 100)
+    agent = WireAgent(study.enroll("lab-1"))
+    try:
+        assert agent.send([centred(n, 41 + n) for n in range(1, 6)]) == []
+        assert study.status()["labels"] == 5
+        eventually(lambda: study.status()["learner"]["waits_for"]["stress"] != waits, 20, "the learner has looked")
+    finally:
+        agent.close()
+        study.close()
