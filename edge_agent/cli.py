@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
+from perception.session_metadata import PURPOSES
 from sentry_proto.errors import InputError, MissingDependency, SentryError
 
 Choice = TypeVar("Choice")
@@ -289,7 +290,7 @@ def _add_record(record: argparse.ArgumentParser) -> None:
     add("--tasks", type=Path, help="task file (TOML); default: stress, focus, anxiety, depression")
     add("--speed", type=_speed, default=1.0, metavar="max|N", help="of a recording or the puppet (default: 1)")
     add("--fps", type=_positive, help="most frames a second")
-    add("--purpose", choices=("research", "clinical", "safety"), default="research", help="(default: research)")
+    add("--purpose", choices=PURPOSES, default=PURPOSES[0], help="what it is for (default: %(default)s)")
     add("--json", action="store_true", help="print a report as JSON at the end")
     _add_data_dir(record)
     record.set_defaults(command=_record)

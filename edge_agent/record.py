@@ -18,6 +18,7 @@ from typing import Any
 
 from edge_agent.capture import capture
 from edge_agent.consent import PUPPET_CONSENT, ConsentBook, Permit, check_participant
+from edge_agent.folder import make_folder
 from edge_agent.loop import Loop
 from edge_agent.puppet.script import Playlist, person_named
 from edge_agent.record_prompts import Interview
@@ -27,7 +28,7 @@ from edge_agent.sources import PUPPET, PUPPET_FPS, Frame, Source, SourceOptions,
 from edge_agent.state import State
 from perception.chain import Perception
 from perception.pipeline import FeaturePipeline
-from perception.session_metadata import SessionMetadata, check_folder_name
+from perception.session_metadata import PURPOSES, SessionMetadata, check_folder_name
 from perception.session_rows import QuestionnaireResult
 from perception.session_writer import new_session_id
 from sentry_proto.errors import SentryError
@@ -35,8 +36,6 @@ from sentry_proto.questionnaires import Questionnaire
 from sentry_proto.tasks import DEFAULT_TASKS, Task
 
 log = logging.getLogger(__name__)
-
-PURPOSES = ("research", "clinical", "safety")
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,7 @@ def record(
     check_participant(options.participant)
     check_folder_name("participant", options.participant)
     permit = ask_permit(options)
+    make_folder(options.out)
     open_recorded(options, stop).close()  # a camera that is missing is known before anybody fills a form
     results = interview(options.questionnaires, terminal, stop)
     over = threading.Event()  # frees the camera while the last answers are awaited

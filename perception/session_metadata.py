@@ -17,6 +17,9 @@ FORMAT = 1
 
 FILE = "session.json"
 
+PURPOSES = ("research", "clinical", "safety")
+"""What a recording may declare that it is for."""
+
 
 @dataclass(frozen=True)
 class SessionMetadata:
@@ -28,7 +31,7 @@ class SessionMetadata:
         started: Unix seconds of the first frame's second; 0 for a clip of unknown date, whose labels then count
             seconds from its beginning.
         ended: Unix seconds; None while recording, after a recording that was interrupted, and where nobody knows.
-        purpose: what the session was recorded for, in words.
+        purpose: what the session was recorded for; one of `PURPOSES`, or empty if nobody said.
         consent_id: the record that it was made under.
         source: where the frames came from.
         fps: the most frames a second that were asked for; None for all that came.

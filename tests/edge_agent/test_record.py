@@ -195,6 +195,36 @@ def test_minutes_end_a_recording(lab: Lab) -> None:
     assert not lab.session().interrupted
 
 
+def test_a_camera_is_freed_before_the_last_answers_are_awaited(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    freed = threading.Event()
+
+    class Camera(FakeSource):
+        live = True
+
+        def __init__(self, over: threading.Event) -> None:
+            super().__init__(0)
+            self._over = over
+
+        def frames(self) -> Iterator[Frame]:
+            index = 0
+            while not self._over.wait(0.02):
+                yield Frame(PICTURES[index % 16], time.time(), "somebody", "s1", index)
+                index += 1
+            freed.set()
+
+    class Slow(Script):
+        def wait(self, seconds: float, stop: threading.Event) -> str | None:
+            assert freed.wait(5), "the camera is off while somebody thinks"
+            return super().wait(seconds, stop)
+
+    monkeypatch.setattr(record, "open_recorded", lambda options, over: Camera(over))
+    terminal = Slow("3", "5")
+    options = replace(lab.options, minutes=1.2 / 60, every=2)
+    _, ended_by = record.record(options, lab.stop, terminal)
+    assert ended_by is None
+    assert [label.value for label in lab.session().labels()] == ["stressed", "5"]
+
+
 def test_a_signal_ends_a_recording(lab: Lab) -> None:
     report, ended_by = lab.record(FakeSource(3600, lambda index: lab.stop.set() if index == 40 else None))
     assert ended_by is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,10 @@ from perception.fusion import Second
 from perception.session_features import PARQUET, STREAM
 from perception.session_folder import LABELS, QUESTIONNAIRES, SessionFolder, find_sessions
 from perception.session_metadata import FILE, SessionMetadata
-from perception.session_rows import QuestionnaireResult, SessionLabel
+from perception.session_rows import LABEL_COLUMNS, QUESTIONNAIRE_COLUMNS, QuestionnaireResult, SessionLabel
 from perception.session_writer import SessionWriter, new_session_id
 from sentry_proto.errors import InputError, LabelFileError, SentryError
+from tests.conftest import REPOSITORY
 from tests.perception.seconds import second
 
 BEGIN = 1_800_000_000
@@ -286,6 +288,13 @@ def test_a_clip_of_a_lab_needs_two_names_only(tmp_path: Path) -> None:
     assert [label.end for label in folder.labels()] == [30]
     with pytest.raises(InputError, match="has no features"):
         folder.seconds()
+
+
+def test_the_documentation_names_every_field() -> None:
+    text = (REPOSITORY / "docs" / "session-format.md").read_text()
+    named = (*(field.name for field in fields(SessionMetadata)), *LABEL_COLUMNS, *QUESTIONNAIRE_COLUMNS)
+    assert [name for name in named if f"`{name}`" not in text] == []
+    assert [name for name in (FILE, PARQUET, STREAM, LABELS, QUESTIONNAIRES) if name not in text] == []
 
 
 def test_no_folder_is_an_error(tmp_path: Path) -> None:
