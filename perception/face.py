@@ -18,6 +18,7 @@ from perception.bundles import model_path
 from perception.crop import Box, landmark_box
 from perception.face_features import Face
 from perception.runtime import BaseOptions, StampClock, create_task, vision
+from perception.temporal import CLOCK_GRAIN_S
 
 MODEL = "face_landmarker.task"
 
@@ -126,9 +127,9 @@ class FaceTracker:
 
     def detect(self, image: Any, t: float) -> FaceScan:
         """Find the participant in a MediaPipe image that was captured at `t` seconds."""
-        if abs(t - self._seen) > HOLD_S:
+        if abs(t - self._seen) > HOLD_S + CLOCK_GRAIN_S:
             self._box = None
-        due = not 0 <= t - self._scanned < SCAN_S
+        due = not 0 <= t - self._scanned < SCAN_S - CLOCK_GRAIN_S
         face = self._pick(self._narrow.detect(image, t)) if self._following else None
         self._following = face is not None
         if face is None or due:

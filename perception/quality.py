@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.temporal import CLOCK_GRAIN_S
 from sentry_proto.types import CameraState
 
 WIDTH = 160
@@ -87,7 +88,7 @@ class QualityMonitor:
             self._repeats += 1
         else:
             self._last, self._since, self._repeats = grey, t, 0
-        frozen = self._repeats >= FROZEN_FRAMES and t - self._since > FROZEN_S
+        frozen = self._repeats >= FROZEN_FRAMES and t - self._since > FROZEN_S + CLOCK_GRAIN_S
         return Quality(*measure(grey), frozen=frozen)
 
     def reset(self) -> None:

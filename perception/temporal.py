@@ -8,6 +8,10 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+CLOCK_GRAIN_S = 1e-5
+"""Times this close are the same. Unix seconds in double precision are off by up to 2e-7 s, and the frames of 5, 10, 15
+or 30 a second lie exactly at the bounds below: without a grain the same video has other speeds on another day."""
+
 LAG_S = 0.2
 """Speeds are taken over at least this long: the noise of a landmark divided by a frame's 16 ms would drown them."""
 
@@ -35,8 +39,9 @@ class Lag(Generic[T]):
         """Add what is seen at `t` seconds.
 
         Returns:
-            The elapsed seconds and the youngest older item that is at least `LAG_S` and at most `MEMORY_S` old, or
-            None where there is none. A frame that is not younger than the last one is not remembered.
+            The elapsed seconds and the youngest older item that is at least `LAG_S` and at most `MEMORY_S` old, give
+            or take the grain of the clock, or None where there is none. A frame that is not younger than the last one
+            is not remembered.
         """
         if self._seen and t <= self._seen[-1][0]:
             if self._seen[-1][0] - t > MEMORY_S:  # the clock was set back
@@ -44,10 +49,11 @@ class Lag(Generic[T]):
             else:
                 return None
         self._seen.append((t, item))
-        while len(self._seen) > 1 and t - self._seen[1][0] >= LAG_S:
+        while len(self._seen) > 1 and t - self._seen[1][0] >= LAG_S - CLOCK_GRAIN_S:
             self._seen.popleft()
         then, old = self._seen[0]
-        return (t - then, old) if LAG_S <= t - then <= MEMORY_S else None
+        elapsed = t - then
+        return (elapsed, old) if LAG_S - CLOCK_GRAIN_S <= elapsed <= MEMORY_S + CLOCK_GRAIN_S else None
 
     def clear(self) -> None:
         """Forget all."""
@@ -103,8 +109,8 @@ class Blinks:
         lasted, self._peak = t - self._since, max(rise, self._peak)
         if rise < min(self._peak / 2, BLINK_FALL):
             self._since = None
-            return lasted <= MAX_BLINK_S
-        if lasted > MAX_BLINK_S:
+            return lasted <= MAX_BLINK_S + CLOCK_GRAIN_S
+        if lasted > MAX_BLINK_S + CLOCK_GRAIN_S:
             self._open, self._since = closure, None
         return False
 

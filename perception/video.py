@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.temporal import CLOCK_GRAIN_S
 from sentry_proto.errors import MediaError
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # for the same reason
@@ -23,9 +24,6 @@ PLAUSIBLE_FPS = (0.1, 1000.0)
 
 TOLERATED_LOSS = 0.05
 """Containers count frames roughly; a file that ends earlier than this share, and two frames, is cut off or corrupt."""
-
-CLOCK_GRAIN_S = 1e-5
-"""Frame times this close are the same: Unix seconds in double precision are not exact."""
 
 
 class VideoFile:

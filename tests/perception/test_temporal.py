@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.temporal import LAG_S, MEMORY_S, Blinks, Hysteresis, Lag
+from perception.temporal import CLOCK_GRAIN_S, LAG_S, MEMORY_S, Blinks, Hysteresis, Lag
 
 
 def speeds(rate: float, velocity: float, seconds: float = 3.0) -> list[float]:
@@ -32,8 +32,18 @@ def test_lag_stays_within_its_bounds_for_any_times(times: list[float]) -> None:
     for t in times:
         past = lag.push(t, t)
         if past is not None:
-            assert LAG_S <= past[0] <= MEMORY_S
+            assert LAG_S - CLOCK_GRAIN_S <= past[0] <= MEMORY_S + CLOCK_GRAIN_S
             assert past[1] == pytest.approx(t - past[0])
+
+
+@pytest.mark.parametrize("rate", [5, 10, 15, 25, 30, 50])
+def test_lag_reaches_equally_far_back_whenever_a_video_began(rate: int) -> None:
+    reached = set()
+    for begin in (0.0, 0.1, 1_795_000_000.0, 1_795_000_000.1, 1_795_000_003.7):
+        lag: Lag[int] = Lag()
+        pasts = [lag.push(begin + i / rate, i) for i in range(3 * rate)]
+        reached.add(tuple(past and past[1] for past in pasts))
+    assert len(reached) == 1
 
 
 def test_lag_recovers_when_the_clock_is_set_back() -> None:
