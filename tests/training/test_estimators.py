@@ -26,7 +26,7 @@ from training.trainers.estimators import (
 from training.trainers.fusion_fitting import FusionRecipe
 from training.windows import Rows, WindowSet
 
-QUICK = FusionRecipe(members=2, hidden=6, epochs=8, batch=32, rate=2e-2)
+QUICK = FusionRecipe(members=2, hidden=8, epochs=15, batch=32, decay=1.0)
 CLASSIFIERS: dict[str, Classifier] = {
     "linear": LinearHeads(members=4),
     "logistic": LogisticRegressionBaseline(),

@@ -1,8 +1,9 @@
 """State heads as one ONNX file for the agent, and back.
 
 The graph is built node by node (milliseconds, no tracing) and computes what `training.pooling.pool` and
-`TaskHead.predict` compute; `sentry_proto.bundle` documents its inputs and outputs. Before a bundle leaves this module,
-onnxruntime has run it, and has agreed with numpy.
+`TaskHead.predict` compute, or for a head with learned fusion layers what `FusionNetwork` and `FusionHead.predict` do;
+`sentry_proto.bundle` documents its inputs and outputs. Before a bundle leaves this module, onnxruntime has run it, and
+has agreed with numpy and torch.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
-from numpy.typing import NDArray
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from sentry_proto.bundle import GOLDEN_TOLERANCE, METADATA_KEY, BundleMetadata, Golden
@@ -22,15 +23,22 @@ from sentry_proto.layout import N_MODALITIES, N_SECOND, SECOND_FEATURES
 from sentry_proto.limits import MAX_BUNDLE_BYTES
 from sentry_proto.types import Float32
 from training.active_learning.uncertainty import SMALLEST
+from training.export.fusion_graph import add_fusion
+from training.export.graph import GraphBuilder
 from training.feature_space import SECOND_SPACE
 from training.pooling import LARGEST, SHORTEST_TIME_VARIANCE, Z_CLIP, pool
+from training.trainers.fusion_fitting import FusionHead
+from training.trainers.fusion_network import FusionNetwork, as_tensors
 from training.trainers.state_heads import X_CLIP, TaskHead
 
 OPSET = 18
 IR_VERSION = 9
 """Both are read by every onnxruntime since 1.15."""
 
+Head = TaskHead | FusionHead
+
 _PARAMETERS = ("centre", "scale", "weights", "bias")
+_LEARNED = "fusion_weights"
 
 
 class ExportFailed(SentryError):
@@ -38,7 +46,7 @@ class ExportFailed(SentryError):
 
 
 def export_bundle(
-    heads: Mapping[str, TaskHead],
+    heads: Mapping[str, Head],
     version: int,
     parent: int,
     created: float,
@@ -58,10 +66,14 @@ def export_bundle(
         seconds: length of the golden window; the graph takes any.
 
     Raises:
-        ExportFailed: if there is no head, or onnxruntime and numpy disagree by `GOLDEN_TOLERANCE` or more.
+        ExportFailed: if there is no head, one was learned from other features than the agent's, or onnxruntime
+            disagrees with the head by `GOLDEN_TOLERANCE` or more.
     """
     if not heads:
         raise ExportFailed("a bundle needs at least one live head")
+    for name, head in heads.items():
+        if head.space != SECOND_SPACE:
+            raise ExportFailed(f"{name} was learned from other features than those that an agent sees")
     model = helper.make_model(
         _graph(heads), opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="sentry"
     )
@@ -84,7 +96,9 @@ def export_bundle(
 
 
 def load_bundle(data: bytes) -> tuple[BundleMetadata, dict[str, TaskHead]]:
-    """The heads of a bundle, for warm starts.
+    """The metadata of a bundle and its heads on statistics pooling, for warm starts.
+
+    Heads with learned fusion layers are not among them: the online learner starts such a task anew (docs/adr/0009).
 
     Raises:
         LayoutMismatch: if it was made for another feature layout.
@@ -107,50 +121,16 @@ def load_bundle(data: bytes) -> tuple[BundleMetadata, dict[str, TaskHead]]:
                 **{name: numpy_helper.to_array(arrays[f"{task.name}/{name}"]).copy() for name in _PARAMETERS},
             )
             for task in metadata.tasks
+            if f"{task.name}/{_LEARNED}" not in arrays
         }
     except (KeyError, ValueError) as error:
         raise MalformedMessage(f"the bundle lacks a parameter: {error}") from error
     return metadata, heads
 
 
-class _Builder:
-    """Collects nodes and initializers; every method returns the name of its result."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.initializers: list[Any] = []
-
-    def op(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        name = output or f"#{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
-        return name
-
-    def constant(self, value: NDArray[Any], name: str = "") -> str:
-        name = name or f"#c{len(self.initializers)}"
-        self.initializers.append(numpy_helper.from_array(value, name))
-        return name
-
-    def number(self, value: float) -> str:
-        return self.constant(np.array(value, np.float32))
-
-    def integers(self, *values: int) -> str:
-        return self.constant(np.array(values, np.int64))
-
-    def total(self, tensor: str, axis: int, keep: bool = True) -> str:
-        return self.op("ReduceSum", tensor, self.integers(axis), keepdims=int(keep))
-
-    def average(self, tensor: str, axis: int) -> str:
-        return self.op("ReduceMean", tensor, self.integers(axis), keepdims=0)
-
-
-def _graph(heads: Mapping[str, TaskHead]) -> Any:
-    graph = _Builder()
-    pooled, shares = _pooling(graph)
-    seen = graph.op(
-        "Greater", graph.op("Gather", shares, graph.constant(SECOND_SPACE.column_modality), axis=1), graph.number(0)
-    )
-    seen = graph.op("Or", seen, graph.constant(SECOND_SPACE.is_coverage[None]))
-    outputs = [output for name, head in heads.items() for output in _head(graph, name, head, pooled, seen)]
+def _graph(heads: Mapping[str, Head]) -> Any:
+    graph = GraphBuilder()
+    outputs = [*_statistics_heads(graph, heads), *_learned_heads(graph, heads)]
     inputs = [
         helper.make_tensor_value_info("values", TensorProto.FLOAT, ["N", "T", N_SECOND]),
         helper.make_tensor_value_info("coverage", TensorProto.FLOAT, ["N", "T", N_MODALITIES]),
@@ -159,7 +139,34 @@ def _graph(heads: Mapping[str, TaskHead]) -> Any:
     return helper.make_graph(graph.nodes, "state_heads", inputs, outputs, graph.initializers)
 
 
-def _pooling(graph: _Builder) -> tuple[str, str]:
+def _statistics_heads(graph: GraphBuilder, heads: Mapping[str, Head]) -> list[Any]:
+    """Statistics pooling and the heads on it; their outputs."""
+    linear = {name: head for name, head in heads.items() if isinstance(head, TaskHead)}
+    if not linear:
+        return []
+    pooled, shares = _pooling(graph)
+    seen = graph.op(
+        "Greater", graph.op("Gather", shares, graph.constant(SECOND_SPACE.column_modality), axis=1), graph.number(0)
+    )
+    seen = graph.op("Or", seen, graph.constant(SECOND_SPACE.is_coverage[None]))
+    return [output for name, head in linear.items() for output in _head(graph, name, head, pooled, seen)]
+
+
+def _learned_heads(graph: GraphBuilder, heads: Mapping[str, Head]) -> list[Any]:
+    """Learned fusion layers, once for all heads that share them, and the heads on them; their outputs."""
+    vectors: dict[FusionNetwork, str] = {}
+    outputs = []
+    for name, head in heads.items():
+        if isinstance(head, FusionHead):
+            if head.network not in vectors:
+                vectors[head.network] = graph.column(add_fusion(graph, head.network), 2)
+            weights = graph.constant(np.ascontiguousarray(head.weights), f"{name}/{_LEARNED}")
+            product = graph.op("Squeeze", graph.op("MatMul", vectors[head.network], weights), graph.integers(2))
+            outputs += _outputs(graph, name, head, graph.op("Add", product, graph.constant(head.bias)))
+    return outputs
+
+
+def _pooling(graph: GraphBuilder) -> tuple[str, str]:
     """`training.pooling.pool` line by line; the pooled windows [N, D] and the mean coverages [N, M]."""
     zero, one = graph.number(0), graph.number(1)
     covered = graph.op("Greater", "coverage", zero)
@@ -169,7 +176,7 @@ def _pooling(graph: _Builder) -> tuple[str, str]:
     finite = graph.op("Less", graph.op("Abs", z), graph.number(LARGEST))
     seen = graph.op("And", graph.op("Gather", covered, graph.constant(SECOND_SPACE.feature_modality), axis=2), finite)
     z = graph.op("Where", seen, graph.op("Clip", z, graph.number(-Z_CLIP), graph.number(Z_CLIP)), zero)
-    count = graph.op("Max", graph.total(graph.op("Cast", seen, to=TensorProto.FLOAT), 1), one)
+    count = graph.op("Max", graph.total(graph.as_float(seen), 1), one)
 
     def mean_of(masked: str) -> str:
         return graph.op("Div", graph.total(masked, 1), count)
@@ -190,18 +197,18 @@ def _pooling(graph: _Builder) -> tuple[str, str]:
     return graph.op("Concat", statistics, shares, axis=1), shares
 
 
-def _time_axis(graph: _Builder) -> tuple[str, str]:
+def _time_axis(graph: GraphBuilder) -> tuple[str, str]:
     """The middles of the seconds in 0..1 as [1, T, 1], and T as a number."""
     length = graph.op("Gather", graph.op("Shape", "values"), graph.constant(np.array(1, np.int64)))
     first, step = graph.constant(np.array(0, np.int64)), graph.constant(np.array(1, np.int64))
-    seconds = graph.op("Cast", length, to=TensorProto.FLOAT)
-    index = graph.op("Cast", graph.op("Range", first, length, step), to=TensorProto.FLOAT)
+    seconds = graph.as_float(length)
+    index = graph.as_float(graph.op("Range", first, length, step))
     middle = graph.op("Div", graph.op("Add", index, graph.number(0.5)), seconds)
     return graph.op("Reshape", middle, graph.integers(1, -1, 1)), seconds
 
 
-def _head(graph: _Builder, name: str, head: TaskHead, pooled: str, seen: str) -> list[Any]:
-    """`TaskHead.predict` for one task; its four outputs."""
+def _head(graph: GraphBuilder, name: str, head: TaskHead, pooled: str, seen: str) -> list[Any]:
+    """`TaskHead.predict` for one task."""
     centre, scale, weights, bias = (
         graph.constant(np.ascontiguousarray(getattr(head, parameter), np.float32), f"{name}/{parameter}")
         for parameter in _PARAMETERS
@@ -210,7 +217,12 @@ def _head(graph: _Builder, name: str, head: TaskHead, pooled: str, seen: str) ->
     x = graph.op("Clip", x, graph.number(-X_CLIP), graph.number(X_CLIP))
     x = graph.op("Where", seen, x, graph.number(0))
     logits = graph.op("Transpose", graph.op("MatMul", x, weights), perm=[1, 0, 2])
-    logits = graph.op("Div", graph.op("Add", logits, bias), graph.number(head.temperature))
+    return _outputs(graph, name, head, graph.op("Add", logits, bias))
+
+
+def _outputs(graph: GraphBuilder, name: str, head: Head, logits: str) -> list[Any]:
+    """`training.trainers.ensembles.head_output`: the four outputs of a task from its members' logits [N, K, C]."""
+    logits = graph.op("Div", logits, graph.number(head.temperature))
     members = graph.op("Softmax", logits, axis=-1, output=f"{name}/members")
     mean = graph.op("ReduceMean", members, graph.integers(1), keepdims=0, output=f"{name}/mean")
     zero = graph.number(0)
@@ -222,7 +234,7 @@ def _head(graph: _Builder, name: str, head: TaskHead, pooled: str, seen: str) ->
     return [helper.make_tensor_value_info(f"{name}/{key}", TensorProto.FLOAT, shape) for key, shape in shapes.items()]
 
 
-def _entropy(graph: _Builder, probabilities: str, axis: int) -> str:
+def _entropy(graph: GraphBuilder, probabilities: str, axis: int) -> str:
     logarithms = graph.op("Log", graph.op("Max", probabilities, graph.number(SMALLEST)))
     return graph.op("Neg", graph.total(graph.op("Mul", probabilities, logarithms), axis, keep=False))
 
@@ -245,18 +257,24 @@ def _golden_input(seed: int, seconds: int) -> dict[str, Float32]:
     }
 
 
-def _checked_means(data: bytes, heads: Mapping[str, TaskHead], inputs: dict[str, Float32]) -> dict[str, Float32]:
-    """The golden means of every task [C] as onnxruntime computes them, once all outputs agree with numpy."""
+def _checked_means(data: bytes, heads: Mapping[str, Head], inputs: dict[str, Float32]) -> dict[str, Float32]:
+    """The golden means of every task [C] as onnxruntime computes them, once all outputs agree with the heads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(names, inputs), strict=True))
-    pooled = pool(inputs["values"], inputs["coverage"], inputs["baseline"])
+    window = inputs["values"], inputs["coverage"], inputs["baseline"]
     for name, head in heads.items():
-        expected = head.predict(pooled)
+        expected = head.predict(pool(*window) if isinstance(head, TaskHead) else _vectors(head.network, *window))
         for key in ("members", "mean", "entropy", "mutual_information"):
             difference = float(np.abs(outputs[f"{name}/{key}"] - getattr(expected, key)).max())
             if not difference < GOLDEN_TOLERANCE:
                 raise ExportFailed(f"{name}/{key} of the exported graph is off by {difference:.2g}")
     return {name: outputs[f"{name}/mean"][0] for name in heads}
+
+
+def _vectors(network: FusionNetwork, *window: Float32) -> Float32:
+    with torch.no_grad():
+        result: Float32 = network(*as_tensors(*window)).numpy()
+    return result

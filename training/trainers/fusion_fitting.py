@@ -27,6 +27,7 @@ from sentry_proto.errors import InputError
 from sentry_proto.tasks import Task
 from sentry_proto.types import Float32
 from training.evaluation.gate import class_balance
+from training.feature_space import FeatureSpace
 from training.trainers.ensembles import HeadOutput, bootstrap, fit_temperature, head_output, unseen
 from training.trainers.fusion_network import FusionNetwork, as_tensors
 from training.trainers.state_heads import MOST_BALANCE, centre_and_scale, class_ranks
@@ -77,6 +78,11 @@ class FusionHead:
     weights: Float32
     bias: Float32
     temperature: float
+
+    @property
+    def space(self) -> FeatureSpace:
+        """The features that it was learned from."""
+        return self.network.space
 
     def predict(self, vectors: Float32) -> HeadOutput:
         """Probabilities and uncertainty for the vectors of N windows, float32 [N, K, H]."""
