@@ -23,7 +23,7 @@ from edge_agent.loop import Loop
 from edge_agent.puppet.script import Playlist, person_named
 from edge_agent.record_prompts import Interview
 from edge_agent.record_terminal import Terminal
-from edge_agent.recorder import ANSWER_S, Recorder
+from edge_agent.recorder import Recorder
 from edge_agent.sources import PUPPET, PUPPET_FPS, Frame, Source, SourceOptions, open_source
 from edge_agent.state import State
 from perception.chain import Perception
@@ -184,7 +184,7 @@ def interview(
         talk = Interview(form)
         terminal.say(talk.introduction())
         while talk.open:
-            line = terminal.wait(ANSWER_S, stop)
+            line = terminal.wait(stop)
             if line is None:
                 terminal.say([f"No answer: {form.title} is left out."])
                 break

@@ -13,6 +13,13 @@ import threading
 import time
 
 POLL_S = 0.1
+
+PATIENCE_S = 600.0
+"""A person who is asked while nothing is recorded may take this long."""
+
+PIPE_PATIENCE_S = 60.0
+"""And a program at the other end of a pipe this long."""
+
 LONGEST_LINE = 1 << 12
 
 
@@ -61,9 +68,9 @@ class Terminal:
         except queue.Empty:
             return None
 
-    def wait(self, seconds: float, stop: threading.Event) -> str | None:
-        """The next line; None once `seconds` have passed, nobody can answer any more, or `stop` is set."""
-        end = time.monotonic() + seconds
+    def wait(self, stop: threading.Event) -> str | None:
+        """The next line; None once patience is over, nobody can answer any more, or `stop` is set."""
+        end = time.monotonic() + (PATIENCE_S if self.person else PIPE_PATIENCE_S)
         while not (stop.is_set() or self.closed) and time.monotonic() < end:
             try:
                 return self._lines.get(timeout=POLL_S)

@@ -22,9 +22,6 @@ from sentry_proto.tasks import Task
 
 log = logging.getLogger(__name__)
 
-ANSWER_S = 60.0
-"""Once the recording is over, a question waits this long for its answer."""
-
 
 class Recorder(Consumer):
     """Keeps one session, which begins with its first frame.
@@ -116,7 +113,7 @@ class Recorder(Consumer):
         if self.prompts is None or self.writer is None or self._silent:
             return
         self._terminal.say(self.prompts.finish(self.writer.end))
-        while self.prompts.open and (line := self._terminal.wait(ANSWER_S, stop)) is not None:
+        while self.prompts.open and (line := self._terminal.wait(stop)) is not None:
             self._answer(line, self.writer.end)
 
     def close(self) -> None:

@@ -65,30 +65,42 @@ def test_a_session_with_answers(tmp_path: Path) -> None:
     assert (result.instrument, result.score) == ("phq8", 8)
 
 
-def growing(folder: Path, *more: object) -> tuple[subprocess.Popen[str], Path]:
+class Growing:
     """A recording without an end that has stored a few seconds and labels."""
-    process = subprocess.Popen(
-        arguments(folder, *more), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdin is not None
-    process.stdin.write(PHQ8 + GAD7 + "1\n2\n")
-    process.stdin.flush()
 
-    def begun() -> Path | None:
+    def __init__(self, folder: Path, *more: object) -> None:
+        self.process = subprocess.Popen(
+            arguments(folder, *more), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert self.process.stdin is not None
+            self.process.stdin.write(PHQ8 + GAD7 + "1\n2\n")
+            self.process.stdin.flush()
+            self.path = eventually(lambda: self._begun(folder), 90, "two answers are stored")
+        except BaseException:
+            self.end(signal.SIGKILL)
+            raise
+
+    def _begun(self, folder: Path) -> Path | None:
+        if self.process.poll() is not None:
+            pytest.fail(f"the recording has ended: {self.process.communicate()[1]}")
         found = find_sessions(folder / "sessions")
         return found[0] if found and len(SessionFolder.open(found[0]).labels()) > 2 else None
 
-    return process, eventually(begun, 90, "two answers are stored")
+    def end(self, number: signal.Signals) -> tuple[str, str]:
+        """Send a signal and wait for the end; what was written to standard output and said."""
+        self.process.send_signal(number)
+        return self.process.communicate(timeout=30)
 
 
 def test_a_killed_recording_is_whole_to_the_last_second(tmp_path: Path) -> None:
-    process, path = growing(tmp_path, "--video")
+    recording = Growing(tmp_path, "--video")
+    path = recording.path
     size = (path / "features.arrows").stat().st_size
     before = SessionFolder.open(path)
     stored = len(before.seconds())
-    process.kill()
-    process.communicate(timeout=20)
-    assert process.returncode == -signal.SIGKILL
+    recording.end(signal.SIGKILL)
+    assert recording.process.returncode == -signal.SIGKILL
 
     folder = SessionFolder.open(path)
     assert folder.interrupted
@@ -109,13 +121,12 @@ def test_a_killed_recording_is_whole_to_the_last_second(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_closes_the_folder(tmp_path: Path, number: signal.Signals) -> None:
-    process, path = growing(tmp_path)
-    process.send_signal(number)
+    recording = Growing(tmp_path)
     begin = time.monotonic()
-    output, said = process.communicate(timeout=30)
-    assert process.returncode == 0, said
+    output, said = recording.end(number)
+    assert recording.process.returncode == 0, said
     assert time.monotonic() - begin < 15
-    folder = SessionFolder.open(path)
+    folder = SessionFolder.open(recording.path)
     assert not folder.interrupted
     assert json.loads(output)["seconds_stored"] == len(folder.seconds())
 

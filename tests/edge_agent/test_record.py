@@ -62,7 +62,7 @@ class Script(Terminal):
     def line(self) -> str | None:
         return self.waiting.pop(0) if self.waiting else None
 
-    def wait(self, seconds: float, stop: threading.Event) -> str | None:
+    def wait(self, stop: threading.Event) -> str | None:
         return self.line()
 
     def say(self, words: list[str]) -> None:
@@ -162,19 +162,21 @@ def test_closed_standard_input_is_said_once(lab: Lab) -> None:
     assert report["questions"]["asked"] == 0
 
 
-def test_a_terminal_reads_lines_from_its_descriptor() -> None:
+def test_a_terminal_reads_lines_from_its_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_agent.record_terminal.PIPE_PATIENCE_S", 0.01)
     ours, theirs = os.pipe()
     terminal, stop = Terminal(ours), threading.Event()
-    assert terminal.wait(0.01, stop) is None
+    assert terminal.wait(stop) is None
+    monkeypatch.setattr("edge_agent.record_terminal.PIPE_PATIENCE_S", 5)
     os.write(theirs, b"one\ntwo\nthr")
-    assert terminal.wait(5, stop) == "one"
-    assert terminal.wait(5, stop) == "two"
+    assert terminal.wait(stop) == "one"
+    assert terminal.wait(stop) == "two"
     assert not terminal.closed
     os.write(theirs, b"ee")
     os.close(theirs)
-    assert terminal.wait(5, stop) == "three"
+    assert terminal.wait(stop) == "three"
     begin = time.monotonic()
-    assert terminal.wait(5, stop) is None
+    assert terminal.wait(stop) is None
     assert time.monotonic() - begin < 2, "nobody is waited for once the other end is closed"
     assert terminal.closed
     os.close(ours)
@@ -213,9 +215,9 @@ def test_a_camera_is_freed_before_the_last_answers_are_awaited(lab: Lab, monkeyp
             freed.set()
 
     class Slow(Script):
-        def wait(self, seconds: float, stop: threading.Event) -> str | None:
+        def wait(self, stop: threading.Event) -> str | None:
             assert freed.wait(5), "the camera is off while somebody thinks"
-            return super().wait(seconds, stop)
+            return super().wait(stop)
 
     monkeypatch.setattr(record, "open_recorded", lambda options, over: Camera(over))
     terminal = Slow("3", "5")
