@@ -106,3 +106,19 @@ def test_a_head_of_other_features_is_not_exported() -> None:
     fusion = fit_fusion(windows, np.arange(len(windows)), [STRESS], seed=0, recipe=RECIPE)
     with pytest.raises(ExportFailed, match="other features"):
         export_bundle(fusion.heads, 1, 0, 0.0, {}, {})
+
+
+def test_heads_trained_without_baselines_disregard_them(heads: dict[str, Head]) -> None:
+    study = make_study(people=1, windows=5)
+    population = study.baseline[0] + np.float32(1)
+    data = export_bundle(heads, 1, 0, 0.0, {}, {}, population=population)
+    outputs = by_onnxruntime(data, study.values, study.coverage, study.baseline)
+    others = by_onnxruntime(data, study.values, study.coverage, study.baseline * np.float32(3))
+    for name, output in outputs.items():
+        np.testing.assert_array_equal(output, others[name])
+    head = heads["stress"]
+    assert isinstance(head, FusionHead)
+    expected = by_torch(head, study.values, study.coverage, np.repeat(population[None], 5, 0))
+    np.testing.assert_allclose(outputs["stress/mean"], expected["mean"], atol=1e-4)
+    Heads(data, [head.task for head in heads.values()])
+    assert load_bundle(data)[1] == {}

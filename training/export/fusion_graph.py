@@ -13,19 +13,19 @@ from training.pooling import LARGEST, Z_CLIP
 from training.trainers.fusion_network import LEVEL_CLIP, NOTHING, SMALLEST_VARIANCE, FusionNetwork
 
 
-def add_fusion(graph: GraphBuilder, network: FusionNetwork) -> str:
-    """Nodes from the graph's three inputs to the vectors [N, K, H]; returns their name."""
+def add_fusion(graph: GraphBuilder, network: FusionNetwork, baseline: str) -> str:
+    """Nodes from the inputs `values` and `coverage` and a baseline to the vectors [N, K, H]; returns their name."""
     covered = graph.op("Greater", "coverage", graph.number(0))
     coverage = graph.op("Where", covered, graph.op("Min", "coverage", graph.number(1)), graph.number(0))
-    encoded = _encode(graph, network, covered)
+    encoded = _encode(graph, network, covered, baseline)
     embedded = _embed(graph, network, encoded, coverage)
     return _mix(graph, network, embedded, graph.average(coverage, 1))
 
 
-def _encode(graph: GraphBuilder, network: FusionNetwork, covered: str) -> str:
+def _encode(graph: GraphBuilder, network: FusionNetwork, covered: str, baseline: str) -> str:
     """Seconds of each modality, [N, T, M, K, H]."""
     zero = graph.number(0)
-    centre, scale = (graph.op("Gather", "baseline", graph.integers(row), axis=1) for row in (0, 1))
+    centre, scale = (graph.op("Gather", baseline, graph.integers(row), axis=1) for row in (0, 1))
     z = graph.op("Div", graph.op("Sub", "values", centre), scale)
     finite = graph.op("Less", graph.op("Abs", z), graph.number(LARGEST))
     modality = graph.constant(network.space.feature_modality)

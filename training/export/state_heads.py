@@ -39,6 +39,7 @@ Head = TaskHead | FusionHead
 
 _PARAMETERS = ("centre", "scale", "weights", "bias")
 _LEARNED = "fusion_weights"
+_POPULATION = "population"
 
 
 class ExportFailed(SentryError):
@@ -53,6 +54,7 @@ def export_bundle(
     abstaining: Mapping[str, str],
     metrics: Mapping[str, Mapping[str, Any]],
     seconds: int = 30,
+    population: Float32 | None = None,
 ) -> bytes:
     """Write live heads into a bundle.
 
@@ -64,6 +66,8 @@ def export_bundle(
         abstaining: name of a task without a live head -> why.
         metrics: task name -> what the gate measured.
         seconds: length of the golden window; the graph takes any.
+        population: float32 [2, F], the centre and scale under which the heads were trained instead of each person's
+            own; the graph then disregards its input `baseline`.
 
     Raises:
         ExportFailed: if there is no head, one was learned from other features than the agent's, or onnxruntime
@@ -75,10 +79,13 @@ def export_bundle(
         if head.space != SECOND_SPACE:
             raise ExportFailed(f"{name} was learned from other features than those that an agent sees")
     model = helper.make_model(
-        _graph(heads), opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="sentry"
+        _graph(heads, population),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="sentry",
     )
     inputs = _golden_input(version, seconds)
-    means = _checked_means(model.SerializeToString(), heads, inputs)
+    means = _checked_means(model.SerializeToString(), heads, inputs, population)
     metadata = BundleMetadata(
         version=version,
         parent=parent,
@@ -98,7 +105,8 @@ def export_bundle(
 def load_bundle(data: bytes) -> tuple[BundleMetadata, dict[str, TaskHead]]:
     """The metadata of a bundle and its heads on statistics pooling, for warm starts.
 
-    Heads with learned fusion layers are not among them: the online learner starts such a task anew (docs/adr/0009).
+    Heads with learned fusion layers, and heads that disregard the baselines of people, are not among them: the online
+    learner starts such a task anew (docs/adr/0009).
 
     Raises:
         LayoutMismatch: if it was made for another feature layout.
@@ -121,16 +129,17 @@ def load_bundle(data: bytes) -> tuple[BundleMetadata, dict[str, TaskHead]]:
                 **{name: numpy_helper.to_array(arrays[f"{task.name}/{name}"]).copy() for name in _PARAMETERS},
             )
             for task in metadata.tasks
-            if f"{task.name}/{_LEARNED}" not in arrays
+            if not arrays.keys() & {_POPULATION, f"{task.name}/{_LEARNED}"}
         }
     except (KeyError, ValueError) as error:
         raise MalformedMessage(f"the bundle lacks a parameter: {error}") from error
     return metadata, heads
 
 
-def _graph(heads: Mapping[str, Head]) -> Any:
+def _graph(heads: Mapping[str, Head], population: Float32 | None) -> Any:
     graph = GraphBuilder()
-    outputs = [*_statistics_heads(graph, heads), *_learned_heads(graph, heads)]
+    baseline = "baseline" if population is None else graph.constant(population[None], _POPULATION)
+    outputs = [*_statistics_heads(graph, heads, baseline), *_learned_heads(graph, heads, baseline)]
     inputs = [
         helper.make_tensor_value_info("values", TensorProto.FLOAT, ["N", "T", N_SECOND]),
         helper.make_tensor_value_info("coverage", TensorProto.FLOAT, ["N", "T", N_MODALITIES]),
@@ -139,12 +148,12 @@ def _graph(heads: Mapping[str, Head]) -> Any:
     return helper.make_graph(graph.nodes, "state_heads", inputs, outputs, graph.initializers)
 
 
-def _statistics_heads(graph: GraphBuilder, heads: Mapping[str, Head]) -> list[Any]:
+def _statistics_heads(graph: GraphBuilder, heads: Mapping[str, Head], baseline: str) -> list[Any]:
     """Statistics pooling and the heads on it; their outputs."""
     linear = {name: head for name, head in heads.items() if isinstance(head, TaskHead)}
     if not linear:
         return []
-    pooled, shares = _pooling(graph)
+    pooled, shares = _pooling(graph, baseline)
     seen = graph.op(
         "Greater", graph.op("Gather", shares, graph.constant(SECOND_SPACE.column_modality), axis=1), graph.number(0)
     )
@@ -152,26 +161,26 @@ def _statistics_heads(graph: GraphBuilder, heads: Mapping[str, Head]) -> list[An
     return [output for name, head in linear.items() for output in _head(graph, name, head, pooled, seen)]
 
 
-def _learned_heads(graph: GraphBuilder, heads: Mapping[str, Head]) -> list[Any]:
+def _learned_heads(graph: GraphBuilder, heads: Mapping[str, Head], baseline: str) -> list[Any]:
     """Learned fusion layers, once for all heads that share them, and the heads on them; their outputs."""
     vectors: dict[FusionNetwork, str] = {}
     outputs = []
     for name, head in heads.items():
         if isinstance(head, FusionHead):
             if head.network not in vectors:
-                vectors[head.network] = graph.column(add_fusion(graph, head.network), 2)
+                vectors[head.network] = graph.column(add_fusion(graph, head.network, baseline), 2)
             weights = graph.constant(np.ascontiguousarray(head.weights), f"{name}/{_LEARNED}")
             product = graph.op("Squeeze", graph.op("MatMul", vectors[head.network], weights), graph.integers(2))
             outputs += _outputs(graph, name, head, graph.op("Add", product, graph.constant(head.bias)))
     return outputs
 
 
-def _pooling(graph: GraphBuilder) -> tuple[str, str]:
+def _pooling(graph: GraphBuilder, baseline: str) -> tuple[str, str]:
     """`training.pooling.pool` line by line; the pooled windows [N, D] and the mean coverages [N, M]."""
     zero, one = graph.number(0), graph.number(1)
     covered = graph.op("Greater", "coverage", zero)
-    centre = graph.op("Gather", "baseline", graph.integers(0), axis=1)
-    scale = graph.op("Gather", "baseline", graph.integers(1), axis=1)
+    centre = graph.op("Gather", baseline, graph.integers(0), axis=1)
+    scale = graph.op("Gather", baseline, graph.integers(1), axis=1)
     z = graph.op("Div", graph.op("Sub", "values", centre), scale)
     finite = graph.op("Less", graph.op("Abs", z), graph.number(LARGEST))
     seen = graph.op("And", graph.op("Gather", covered, graph.constant(SECOND_SPACE.feature_modality), axis=2), finite)
@@ -257,14 +266,16 @@ def _golden_input(seed: int, seconds: int) -> dict[str, Float32]:
     }
 
 
-def _checked_means(data: bytes, heads: Mapping[str, Head], inputs: dict[str, Float32]) -> dict[str, Float32]:
+def _checked_means(
+    data: bytes, heads: Mapping[str, Head], inputs: dict[str, Float32], population: Float32 | None
+) -> dict[str, Float32]:
     """The golden means of every task [C] as onnxruntime computes them, once all outputs agree with the heads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(names, inputs), strict=True))
-    window = inputs["values"], inputs["coverage"], inputs["baseline"]
+    window = inputs["values"], inputs["coverage"], inputs["baseline"] if population is None else population[None]
     for name, head in heads.items():
         expected = head.predict(pool(*window) if isinstance(head, TaskHead) else _vectors(head.network, *window))
         for key in ("members", "mean", "entropy", "mutual_information"):
