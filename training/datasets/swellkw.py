@@ -1,9 +1,9 @@
 """SWELL-KW, the per-minute table: face and posture of 25 office workers under interruptions and time pressure.
 
 Koldijk, Sappelli, Verberne, Neerincx and Kraaij 2014, "The SWELL Knowledge Work Dataset for Stress and User Modeling
-Research", ICMI. How to get it: DANS, https://doi.org/10.17026/dans-x55-69zp, after registration; the table is
-"D - Behavioral features - per minute" (all modalities and self-reports joined, as a csv or converted to one), and
-copies of it have rows for 17 to 25 people. Terms: CC BY-NC-SA 4.0, so it may not be used commercially, nor lie in this
+Research", ICMI. How to get it: DANS, https://doi.org/10.17026/dans-x55-69zp, after registration; the table is sheet
+SWELLdata of "Behavioral-features - per minute.xlsx" with the self-reports of each block joined to it, as a csv;
+copies of it hold fewer than all 25 people. Terms: CC BY-NC-SA 4.0, so it may not be used commercially, nor lie in this
 repository.
 
     person      PP; all of a person's rows are one session
