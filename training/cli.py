@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from sentry_proto.errors import SentryError
-from training.commands import evaluate
+from training.commands import crossval, evaluate, sessions
 from training.evaluation.expression import ModelError
 
 
@@ -26,7 +26,9 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sentry-train", description="Train and judge Sentry's models offline.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    crossval.add(commands)
     evaluate.add(commands)
+    sessions.add(commands)
     return parser
 
 

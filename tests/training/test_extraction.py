@@ -68,7 +68,7 @@ def test_live_and_offline_give_the_same_numbers_on_the_same_frames(
     (folder,) = map(SessionFolder.open, find_sessions(tmp_path / "sessions"))
     live = folder.seconds()
     video = Video(films[0], fps, folder.metadata.started, tmp_path / "cache")
-    (sample,) = VideoDataset([Clip(video, "P07")], length_s=len(live), workers=1)
+    sample = VideoDataset([Clip(video, "P07")], length_s=len(live), workers=1)[0]
     offline = read_features(video.features(), video.start)
     np.testing.assert_array_equal(offline.start, live.start)
     np.testing.assert_array_equal(offline.frames, live.frames)

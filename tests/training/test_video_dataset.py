@@ -96,7 +96,7 @@ def test_features_are_those_of_an_extraction(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mkv", 8)
     extract.extract(clip.video.path, tmp_path / "a.parquet")
     expected = read_seconds(tmp_path / "a.parquet").values
-    (sample,) = VideoDataset([clip], [STRESS], length_s=8, workers=1)
+    sample = VideoDataset([clip], [STRESS], length_s=8, workers=1)[0]
     names = [feature.name for feature in SECOND_FEATURES]
     for features, own in ((sample.facial_features, FACIAL_NAMES), (sample.posture_features, POSTURE_NAMES)):
         np.testing.assert_array_equal(features.numpy(), expected[:, [names.index(name) for name in own]])
@@ -228,10 +228,10 @@ def test_no_video_at_all_is_an_error(tmp_path: Path) -> None:
 # ---- sessions with a video
 
 
-def write_filmed(root: Path, session: str, seconds: float, **metadata: object) -> Path:
+def write_filmed(root: Path, session: str, seconds: float) -> Path:
     """A lab's own clip as a session: a video, and no features."""
     labels = [label(0, seconds, "calm")]
-    folder = write_session(root, "P01", session, 0, labels, video="video.mkv", **metadata)
+    folder = write_session(root, "P01", session, 0, labels, video="video.mkv")
     for path in folder.glob("features.*"):
         path.unlink()
     write_video(folder / "video.mkv", seconds)
