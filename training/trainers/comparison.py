@@ -86,10 +86,12 @@ def without_baselines(windows: WindowSet, rows: Rows) -> tuple[WindowSet, Float3
 
 
 def fit_statistics(view: View, tasks: Sequence[Task], rows: Rows, seed: int, members: int = MEMBERS) -> Heads:
-    """One linear head on statistics pooling for each task, from those of `rows` that carry its label."""
+    """One linear head on statistics pooling for each task that some of `rows` are labelled for."""
     heads = {}
     for task in tasks:
         chosen = labelled(view.windows, task, rows)
+        if not len(chosen):
+            continue
         heads[task.name] = fit_head(
             task,
             view.pooled[chosen],
@@ -105,8 +107,9 @@ def fit_statistics(view: View, tasks: Sequence[Task], rows: Rows, seed: int, mem
 
 
 def fit_learned(view: View, tasks: Sequence[Task], rows: Rows, seed: int, recipe: FusionRecipe | None = None) -> Heads:
-    """Learned fusion layers with one head for each task, trained jointly."""
-    return fit_fusion(view.windows, rows, tasks, seed, recipe=recipe).heads
+    """Learned fusion layers with one head for each task that some of `rows` are labelled for, trained jointly."""
+    known = [task for task in tasks if len(labelled(view.windows, task, rows))]
+    return fit_fusion(view.windows, rows, known, seed, recipe=recipe).heads
 
 
 def labelled(windows: WindowSet, task: Task, rows: Rows) -> Rows:
@@ -131,7 +134,7 @@ def cross_validate(fit: Fit, shown: Mapping[str, View], rows: Rows, seed: int) -
         seed: of the folds.
 
     Returns:
-        View -> task -> float64 [n, C], in the order of `rows`.
+        View -> task -> float64 [n, C], in the order of `rows`; even shares where the people to learn from had no label.
     """
     people = next(iter(shown.values())).windows.people[rows]
     result: dict[str, Answers] = {name: {} for name in shown}
@@ -139,7 +142,7 @@ def cross_validate(fit: Fit, shown: Mapping[str, View], rows: Rows, seed: int) -
         heads = fit(rows[~tested])
         for name, view in shown.items():
             for task, answer in view.answers(heads, rows[tested]).items():
-                said = result[name].setdefault(task, np.zeros((len(rows), answer.shape[1])))
+                said = result[name].setdefault(task, np.full((len(rows), answer.shape[1]), 1 / answer.shape[1]))
                 said[tested] = answer
     return result
 
