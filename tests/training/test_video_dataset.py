@@ -259,6 +259,14 @@ def test_windows_are_cut_of_a_video_where_a_session_has_no_features(tmp_path: Pa
     assert not list(tmp_path.rglob("*.parquet")), "who deletes a session deletes its features"
 
 
+def test_another_cache_leaves_the_sessions_as_they_are(tmp_path: Path) -> None:
+    write_filmed(tmp_path / "tree", "filmed", 35)
+    before = sorted((tmp_path / "tree").rglob("*"))
+    load_windows(tmp_path / "tree", [STRESS], baseline=False, workers=1, cache=tmp_path / "cache")
+    assert sorted((tmp_path / "tree").rglob("*")) == before
+    assert list((tmp_path / "cache").glob("*.parquet"))
+
+
 def test_a_clip_of_unknown_date_counts_from_its_beginning(tmp_path: Path) -> None:
     folder = write_filmed(tmp_path, "undated", 31)
     undated = replace(SessionFolder.open(folder).metadata, started=0.0, ended=None)

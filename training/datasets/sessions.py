@@ -67,7 +67,8 @@ def load_windows(
         length_s: seconds in a window.
         baseline: centre and scale of each person as known before each window; otherwise centre 0 and scale 1
             everywhere, and the windows before a person's baseline are kept.
-        cache: where to keep what was cut; `<root>/.cache` if None. No two roots may share one.
+        cache: where to keep what was cut (`<root>/.cache` if None) and extracted (beside each video if None). No two
+            roots may share one.
         engine: for videos, as of `training.datasets.extraction.extract_all`.
         workers: for videos, as of `extract_all`.
         progress: whether to show a bar while videos are worked on.
@@ -81,7 +82,7 @@ def load_windows(
     """
     exclusions = Exclusions()
     folders = open_sessions(root, exclusions)
-    recordings = _recordings(folders, exclusions, engine=engine, workers=workers, progress=progress)
+    recordings = _recordings(folders, cache, exclusions, engine=engine, workers=workers, progress=progress)
     store = cut_windows(recordings, Cut(length_s, hop_s, baseline), cache or root / CACHE)
     exclusions.update(Exclusions(store.index["left_out"]))
     if not len(store.array("ends")):
@@ -138,9 +139,11 @@ def usable_labels(
     return usable
 
 
-def _recordings(folders: Sequence[SessionFolder], exclusions: Exclusions, **engine: Any) -> list[Recording]:
+def _recordings(
+    folders: Sequence[SessionFolder], cache: Path | None, exclusions: Exclusions, **engine: Any
+) -> list[Recording]:
     """The sessions with seconds, of their own or of their video; the others are counted."""
-    filmed = {folder.path: video_of(folder) for folder in folders if folder.features is None and folder.video}
+    filmed = {f.path: video_of(f, cache=cache) for f in folders if f.features is None and f.video}
     done = dict(zip(filmed, extract_all(list(filmed.values()), **engine), strict=True))
     recordings = []
     for folder in folders:
