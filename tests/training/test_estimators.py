@@ -94,6 +94,15 @@ def test_one_class_and_modalities_that_are_never_seen(name: str) -> None:
     assert CLASSIFIERS[name].fit(study, STRESS, TRAIN, seed=0)(study, TEST[:0]).shape == (0, 3)
 
 
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_modality_that_was_hidden_from_the_start_is_not_looked_at(name: str) -> None:
+    study = STUDY.only("pose")
+    other = dataclasses.replace(study, values=np.where(STUDY.space.feature_modality == 1, study.values, np.float32(3)))
+    one, two = (CLASSIFIERS[name].fit(windows, STRESS, TRAIN, seed=0)(windows, TEST) for windows in (study, other))
+    np.testing.assert_allclose(one.sum(1), 1, atol=1e-5)
+    np.testing.assert_array_equal(one, two)
+
+
 @pytest.mark.parametrize("name", REGRESSORS)
 def test_a_regressor_follows_the_ratings_of_other_people(name: str) -> None:
     ratings = STUDY.scales["stress_rating"].copy()

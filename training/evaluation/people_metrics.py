@@ -88,7 +88,7 @@ Measured = dict[str, Floats]
 
 
 @dataclass(frozen=True)
-class TestedTask:
+class TaskRound:
     """What was said in one round about n windows.
 
     Attributes:
@@ -103,7 +103,7 @@ class TestedTask:
 
 
 @dataclass(frozen=True)
-class TestedScale:
+class ScaleRound:
     """What was said in one round about the ratings of n windows.
 
     Attributes:
@@ -127,21 +127,21 @@ class Measurement:
     per_person: Mapping[str, Mapping[str, float]]
 
 
-def measure_task(task: Task, rounds: Sequence[TestedTask], seed: int = 0) -> Measurement:
+def measure_task(task: Task, rounds: Sequence[TaskRound], seed: int = 0) -> Measurement:
     """All metrics of a task, averaged over rounds."""
     people, weights = _resamples([tested.people for tested in rounds], seed)
     measured = [_measure_task(task, tested, people, weights) for tested in rounds]
     return _summarise(people, measured, TASK_RANGES)
 
 
-def measure_scale(rounds: Sequence[TestedScale], seed: int = 0) -> Measurement:
+def measure_scale(rounds: Sequence[ScaleRound], seed: int = 0) -> Measurement:
     """All metrics of a scale, averaged over rounds."""
     people, weights = _resamples([tested.people for tested in rounds], seed)
     measured = [_measure_scale(tested, people, weights) for tested in rounds]
     return _summarise(people, measured, SCALE_RANGES)
 
 
-def confusion_by_person(tested: TestedTask, people: Names) -> Floats:
+def confusion_by_person(tested: TaskRound, people: Names) -> Floats:
     """Windows with an exact label, float64 [P, C, C], rows are labels."""
     exact = tested.allowed.sum(1) == 1
     count, classes = len(people), tested.allowed.shape[1]
@@ -151,7 +151,7 @@ def confusion_by_person(tested: TestedTask, people: Names) -> Floats:
     return result
 
 
-def _measure_task(task: Task, tested: TestedTask, people: Names, weights: Weights) -> tuple[Measured, Measured]:
+def _measure_task(task: Task, tested: TaskRound, people: Names, weights: Weights) -> tuple[Measured, Measured]:
     """Pooled metrics and those within people."""
     exact = tested.allowed.sum(1) == 1
     index = np.searchsorted(people, tested.people[exact])
@@ -175,7 +175,7 @@ def _measure_task(task: Task, tested: TestedTask, people: Names, weights: Weight
     return pooled, within
 
 
-def _event_rates(task: Task, tested: TestedTask, people: Names, weights: Weights) -> Measured:
+def _event_rates(task: Task, tested: TaskRound, people: Names, weights: Weights) -> Measured:
     """False-positive and false-negative rate of the alert's event at its threshold; nothing without an alert."""
     if task.alert is None:
         return {}
@@ -192,7 +192,7 @@ def _event_rates(task: Task, tested: TestedTask, people: Names, weights: Weights
     return {"fpr": share(without, raised), "fnr": share(present, np.logical_not(raised))}
 
 
-def _measure_scale(tested: TestedScale, people: Names, weights: Weights) -> tuple[Measured, Measured]:
+def _measure_scale(tested: ScaleRound, people: Names, weights: Weights) -> tuple[Measured, Measured]:
     """Pooled metrics and those within people, over blocks."""
     blocks, first, inverse = np.unique(tested.blocks, return_index=True, return_inverse=True)
     size = np.bincount(inverse)

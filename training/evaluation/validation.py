@@ -23,8 +23,8 @@ from sentry_proto.tasks import Task
 from training.evaluation.estimator import Classifier, Regressor
 from training.evaluation.fold_engines import ENGINES, run_jobs
 from training.evaluation.people_metrics import (
-    TestedScale,
-    TestedTask,
+    ScaleRound,
+    TaskRound,
     confusion_by_person,
     measure_scale,
     measure_task,
@@ -188,18 +188,18 @@ def _result(study: Study, answers: Sequence[tuple[_Job, Floats]], seeds: int) ->
     )
 
 
-def _tested_task(study: Study, task: Task, parts: Sequence[tuple[Fold, Floats]]) -> TestedTask:
+def _tested_task(study: Study, task: Task, parts: Sequence[tuple[Fold, Floats]]) -> TaskRound:
     rows = np.concatenate([fold.test for fold, _ in parts])
     answers = np.concatenate([answer for _, answer in parts])
-    return TestedTask(study.windows.people[rows], answers, study.windows.allowed[task.name][rows])
+    return TaskRound(study.windows.people[rows], answers, study.windows.allowed[task.name][rows])
 
 
-def _tested_scale(study: Study, scale: str, parts: Sequence[tuple[Fold, Floats]]) -> TestedScale:
+def _tested_scale(study: Study, scale: str, parts: Sequence[tuple[Fold, Floats]]) -> ScaleRound:
     windows, ratings = study.windows, study.windows.scales[scale]
     rows = np.concatenate([fold.test for fold, _ in parts])
     constant = [np.full(len(fold.test), _mean_of_people(windows, ratings, fold.train)) for fold, _ in parts]
     answers = np.concatenate([answer for _, answer in parts])
-    return TestedScale(windows.people[rows], windows.blocks[rows], answers, ratings[rows], np.concatenate(constant))
+    return ScaleRound(windows.people[rows], windows.blocks[rows], answers, ratings[rows], np.concatenate(constant))
 
 
 def _mean_of_people(windows: WindowSet, ratings: Floats, rows: Rows) -> float:

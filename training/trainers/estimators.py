@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
@@ -302,24 +303,27 @@ def _fit_classifier(model: Any, windows: WindowSet, task: Task, rows: Rows) -> P
     window, label = np.nonzero(allowed)
     if len(np.unique(label)) == 1:
         return _OnlyClass(int(label[0]), len(task.classes))
-    pipeline = _pipeline(model)
+    columns = _columns(windows, rows)
+    pipeline = _pipeline(model, columns)
     share = (balanced / allowed.sum(1))[window]
-    pipeline.fit(_columns(windows, rows)[window], label, model__sample_weight=share)
+    pipeline.fit(columns[window], label, model__sample_weight=share)
     return _Classes(pipeline, len(task.classes))
 
 
 def _fit_regressor(model: Any, windows: WindowSet, scale: str, rows: Rows) -> Predictor:
-    pipeline = _pipeline(model)
-    pipeline.fit(_columns(windows, rows), windows.scales[scale][rows])
+    columns = _columns(windows, rows)
+    pipeline = _pipeline(model, columns)
+    pipeline.fit(columns, windows.scales[scale][rows])
     return _Ratings(pipeline)
 
 
-def _pipeline(model: Any) -> Any:
-    """Linear models get standardised columns without gaps; trees take the columns as they are."""
+def _pipeline(model: Any, columns: Array) -> Any:
+    """Linear models get standardised columns without gaps; trees take them with theirs, but no empty one."""
+    filled = np.flatnonzero(~np.isnan(columns).all(0)).tolist()
+    seen = ("seen", ColumnTransformer([("seen", "passthrough", filled)]))
     if isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
-        return Pipeline([("model", model)])
-    gaps = SimpleImputer(keep_empty_features=True)
-    return Pipeline([("gaps", gaps), ("standardise", StandardScaler()), ("model", model)])
+        return Pipeline([seen, ("model", model)])
+    return Pipeline([seen, ("gaps", SimpleImputer()), ("standardise", StandardScaler()), ("model", model)])
 
 
 def _columns(windows: WindowSet, rows: Rows) -> Array:
