@@ -52,7 +52,7 @@ def make_minutes(
         people=names,
         sessions=names,
         blocks=np.char.add(np.char.add(names, "/"), block.astype(str)),
-        elapsed=60.0 * np.tile(np.arange(per_person), people),
+        elapsed=np.tile(np.arange(0.0, 60.0 * per_person, 60.0), people),
         allowed={"state": allowed},
         scales={"rating": ratings + (generator.normal(0, 1, people * len(conditions)).repeat(minutes))},
     )

@@ -33,7 +33,8 @@ ROWS = usable_rows(STUDY, TWO)
 
 
 def classes(windows: WindowSet) -> NDArray[np.int64]:
-    return windows.allowed["state"][usable_rows(windows, TWO)].argmax(1)
+    found: NDArray[np.int64] = windows.allowed["state"][usable_rows(windows, TWO)].argmax(1)
+    return found
 
 
 def folds(protocol: SplitProtocol, seed: int = 0, windows: WindowSet = STUDY) -> list[Fold]:
