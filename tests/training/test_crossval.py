@@ -12,6 +12,7 @@ import pytest
 from sentry_proto.errors import InputError
 from sentry_proto.tasks import Task
 from tests.training.minute_study import make_minutes
+from tests.training.recorded_study import write_study
 from tests.training.test_swellkw import make_table, write
 from training.cli import main
 from training.commands.crossval_plan import CAUSAL, PROTOCOLS, RAW, holdout_studies, make_plan
@@ -132,3 +133,15 @@ def test_the_best_candidate_alone_touches_the_holdout() -> None:
     (held_out,) = validate([task], workers=1)
     assert held_out.people == 2
     assert "holdout" in held_out.protocol
+
+
+@pytest.mark.slow
+def test_recorded_sessions_of_strangers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_study(tmp_path, people=6, minutes=6, effect=3.0, focus=True)
+    status, found, _ = run(capsys, "--data", str(tmp_path), "--protocol", "kfold", "--quick")
+    assert status == 0
+    assert set(found["not_measured"]) == {"anxiety", "depression"}
+    both = {r["task"]: r for r in found["results"] if r["features"] == "both" and not r["control"]}
+    assert both["stress"]["metrics"]["balanced_accuracy"]["value"] > 0.6
+    assert both["stress"]["metrics"]["fpr"]["n"] == 6
+    assert len(both["focus"]["confusion"]) == 5
