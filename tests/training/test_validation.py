@@ -184,6 +184,7 @@ def test_processes_give_what_one_process_gives() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # Ray takes minutes to start on a machine that is busy
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_every_engine_gives_the_same_figures(engine: str) -> None:
     studies = [

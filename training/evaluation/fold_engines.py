@@ -74,12 +74,12 @@ def _run_local(work: Work[Any, Any, Any], shared: Any, jobs: Sequence[Any], coun
 
 
 def _run_ray(work: Work[Any, Any, Any], shared: Any, jobs: Sequence[Any]) -> Generator[tuple[int, Any]]:
-    """The cluster decides how many run at once."""
+    """The cluster decides how many run at once, and gives each one thread."""
     ray_cluster.connect()
     import ray  # noqa: PLC0415 - an optional dependency
 
     there = ray.put(shared)
-    remote = ray.remote(work).options(runtime_env={"env_vars": THREADS})
+    remote = ray.remote(work)
     waiting = {remote.remote(there, job): number for number, job in enumerate(jobs)}
     while waiting:
         (done,), _ = ray.wait(list(waiting), num_returns=1)
