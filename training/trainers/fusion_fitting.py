@@ -49,6 +49,8 @@ class FusionRecipe:
         rate, decay: of AdamW; decay applies to weight matrices alone.
         dropout: share of the entries of a window's vector that training blanks.
         modality_dropout: share of the windows that lose each modality in training; never all that were seen.
+        seconds: share of a window's seconds that one step of training looks at, drawn at random.
+        most: windows that one pass and one look at the people to stop by take at most, drawn at random.
     """
 
     members: int = 4
@@ -60,6 +62,8 @@ class FusionRecipe:
     decay: float = 2.0
     dropout: float = 0.2
     modality_dropout: float = 0.2
+    seconds: float = 0.5
+    most: int = 3_000
 
 
 @dataclass(frozen=True)
@@ -268,6 +272,7 @@ class _Fitting:
         self._windows, self._rows, self._recipe = windows, rows, recipe
         self._targets = [_TorchTarget(target, counts, stopping) for target in targets]
         self.network = _fresh_network(windows, rows, recipe)
+        self._judged = torch.randperm(len(rows))[: recipe.most]
         members, hidden = recipe.members, recipe.hidden
         self._weights = [nn.Parameter(torch.zeros(1, members, hidden, len(t.ranks))) for t in targets]
         self._biases = [nn.Parameter(torch.zeros(1, members, t.ranks.shape[1])) for t in targets]
@@ -303,9 +308,13 @@ class _Fitting:
         return weights.numpy(), self._biases[index].detach()[0].numpy()
 
     def _pass(self, optimiser: torch.optim.Optimizer) -> None:
-        for chosen in torch.split(torch.randperm(len(self._rows)), self._recipe.batch):
+        shuffled = torch.randperm(len(self._rows))[: self._recipe.most]
+        looked_at = max(round(self._recipe.seconds * self._windows.length), 1)
+        for chosen in torch.split(shuffled, self._recipe.batch):
             values, coverage, baseline = as_tensors(*self._windows.batch(self._rows[chosen.numpy()]))
-            vectors = self.network(values, _without_modalities(coverage, self._recipe.modality_dropout), baseline)
+            some = torch.randperm(self._windows.length)[:looked_at]
+            kept = _without_modalities(coverage[:, some], self._recipe.modality_dropout)
+            vectors = self.network(values[:, some], kept, baseline)
             vectors = nn.functional.dropout(vectors, self._recipe.dropout)
             losses = torch.stack(
                 [
@@ -320,16 +329,16 @@ class _Fitting:
 
     def _stopping_losses(self, epoch: int) -> Tensor:
         """Each member's loss on the people it stops by, [K]; falls for ever where those have no label."""
-        vectors = torch.from_numpy(fused_vectors(self.network, self._windows, self._rows))
-        every = torch.arange(len(self._rows))
+        vectors = torch.from_numpy(fused_vectors(self.network, self._windows, self._rows[self._judged.numpy()]))
+        stopping = [target.stopping[self._judged] for target in self._targets]
         with torch.no_grad():
             losses = torch.stack(
                 [
-                    (target.surprises(self._logits(index, vectors), every) * target.stopping).sum(0)
+                    (target.surprises(self._logits(index, vectors), self._judged) * stopping[index]).sum(0)
                     for index, target in enumerate(self._targets)
                 ]
             )
-        labelled = torch.stack([target.stopping.sum(0) for target in self._targets]).sum(0)
+        labelled = torch.stack(stopping).sum((0, 1))
         return torch.where(labelled > 0, losses.sum(0), -float(epoch))
 
     def _logits(self, index: int, vectors: Tensor) -> Tensor:
