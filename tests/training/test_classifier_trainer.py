@@ -52,6 +52,7 @@ def test_an_agent_runs_what_was_trained(sessions: Path, tmp_path: Path, capsys: 
         np.testing.assert_allclose(answer.probabilities, expected[index], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_run_folder_says_what_was_asked_and_what_was_found(
     sessions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +79,7 @@ def test_learned_fusion_is_trained_compared_and_run_by_an_agent(
     assert Heads(bundle, DEFAULT_TASKS).version == 1
 
 
+@pytest.mark.slow
 def test_no_effect_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_study(tmp_path / "sessions", people=6, minutes=4, effect=0.0)
     assert train(tmp_path / "sessions", tmp_path, "--fusion", "statistics") == 1

@@ -74,6 +74,7 @@ def test_the_loss_of_face_or_body_and_the_gain_of_baselines_are_reported(trained
     assert shown["both"]["brier"] < min(shown["face only"]["brier"], shown["posture only"]["brier"])
 
 
+@pytest.mark.slow
 def test_a_run_without_baselines_says_what_stands_in_for_them() -> None:
     result = train(STUDY, [STRESS], dataclasses.replace(LINEAR, baseline=False))
     assert "gain_of_baseline" not in result.report["tasks"]["stress"]
@@ -81,6 +82,7 @@ def test_a_run_without_baselines_says_what_stands_in_for_them() -> None:
     assert result.population.shape == (2, len(STUDY.space.features))
 
 
+@pytest.mark.slow
 def test_learned_layers_are_used_when_asked_for_but_not_when_they_do_not_win() -> None:
     asked = train(STUDY, [STRESS], Settings(fusion=LEARNED, recipe=QUICK))
     assert asked.report["tasks"]["stress"]["fusion"] == LEARNED
@@ -108,6 +110,7 @@ def test_a_task_with_labels_of_too_few_people_abstains_beside_one_with_enough() 
     assert "labels of at least 3 people are needed" in result.abstaining["focus"]
 
 
+@pytest.mark.slow
 def test_few_people_are_not_held_out_and_keep_statistics_pooling() -> None:
     few = STUDY.take(np.flatnonzero(STUDY.people < "p1-04"))
     result = train(few, [STRESS], Settings(recipe=QUICK, members=2))
@@ -115,6 +118,7 @@ def test_few_people_are_not_held_out_and_keep_statistics_pooling() -> None:
     assert result.report["tasks"]["stress"]["fusion"] == STATISTICS
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_report(trained: Trained) -> None:
     assert train(STUDY, [STRESS], LINEAR).report == trained.report
 
