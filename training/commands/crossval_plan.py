@@ -10,6 +10,7 @@ import numpy as np
 
 from sentry_proto.errors import InputError
 from sentry_proto.tasks import Task
+from training.evaluation.controls import control_studies
 from training.evaluation.estimator import Classifier, Regressor
 from training.evaluation.protocols import (
     FewShot,
@@ -105,6 +106,8 @@ def make_plan(
             plan.omitted[name] = str(error)
             continue
         plan.studies.extend(_compared(variants, target, protocol, quick))
+        if isinstance(target, Task):
+            plan.studies.extend(control_studies(variants[CAUSAL], target, protocol))
         if not quick:
             _calibrate(plan, variants[CAUSAL], target, name)
     if not plan.studies:

@@ -26,7 +26,8 @@ from training.commands.crossval_plan import (
 from training.datasets import swellkw
 from training.datasets.exclusions import Exclusions
 from training.datasets.sessions import load_windows
-from training.evaluation.protocols import PersonKFold
+from training.evaluation.controls import traps
+from training.evaluation.protocols import PersonKFold, SplitProtocol
 from training.evaluation.results import Result
 from training.evaluation.validation import validate
 from training.windows import WindowSet
@@ -62,11 +63,27 @@ def run(options: argparse.Namespace) -> int:
     results = validate(plan.studies, **how)
     if isinstance(protocol, PersonKFold) and protocol.holdout:
         results += validate(holdout_studies(plan.studies, results, protocol.holdout), **how)
+    warnings = _warnings(plan, protocol)
     if options.json:
-        print(json.dumps(_as_json(options, data, plan, results)))
+        print(json.dumps(_as_json(options, data, plan, results) | {"warnings": warnings}))
     else:
         _print(data, plan, results)
+        for sentence in warnings:
+            print(f"warning: {sentence}")
     return 0
+
+
+def _warnings(plan: Plan, protocol: SplitProtocol) -> list[str]:
+    """By what else than the state each task's labels can be told."""
+    looked_at = {
+        study.name: (study.windows, study.target) for study in reversed(plan.studies) if study.ingredient.control
+    }
+    return [
+        trap.sentence
+        for windows, target in looked_at.values()
+        if isinstance(target, Task)
+        for trap in traps(windows, target, protocol)
+    ]
 
 
 def _load(options: argparse.Namespace) -> _Data:
