@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -152,7 +152,9 @@ class _Study:
         seed, whole = self._settings.seed, self.shown[BOTH]
         ways: dict[str, Fit] = {STATISTICS: lambda rows: fit_statistics(whole, self._tasks, rows, seed)}
         if self._settings.fusion != STATISTICS:
-            ways[LEARNED] = lambda rows: fit_learned(whole, self._tasks, rows, seed, self._settings.recipe)
+            recipe = self._settings.recipe
+            half = replace(recipe, members=max(recipe.members // 2, 1))  # as those on statistics pooling: it saves time
+            ways[LEARNED] = lambda rows: fit_learned(whole, self._tasks, rows, seed, half)
         said = {way: cross_validate(fit, self.shown, self._rows, seed) for way, fit in ways.items()}
         without: Answers = {}
         if self._settings.baseline:
