@@ -12,7 +12,7 @@ from sentry_proto.tasks import Task
 from training.datasets.simulation import TASK, SimulatedStudy
 from training.evaluation.controls import CLOCK, PLACE, permutation_test, permute_labels, traps
 from training.evaluation.estimator import Predictor
-from training.evaluation.protocols import LeaveOnePersonOut, PersonKFold
+from training.evaluation.protocols import Holdout, LeaveOnePersonOut, PersonKFold, SplitProtocol
 from training.evaluation.results import Figure, Ingredient
 from training.evaluation.validation import Study, validate
 from training.feature_space import FeatureSpace
@@ -59,10 +59,23 @@ def test_no_effect_is_reported_where_there_is_none() -> None:
     assert sum(covered) >= 2
 
 
+def _coverage_of_chance(protocol: SplitProtocol, people: int, studies: int) -> float:
+    """Share of studies without an effect whose interval holds 0.5."""
+    drawn = [replace(SMALL, people=people).draw(seed) for seed in range(studies)]
+    tested = [replace(_study(windows, LogisticRegressionBaseline()), protocol=protocol) for windows in drawn]
+    figures = [result.metrics["auroc_per_person"] for result in validate(tested, workers=1)]
+    return float(np.mean([figure.low <= 0.5 <= figure.high for figure in figures]))
+
+
 @pytest.mark.slow
-def test_the_interval_covers_chance_in_most_studies_without_an_effect() -> None:
-    covered = [figure.low <= 0.5 <= figure.high for figure in (_auroc(SMALL.draw(seed)) for seed in range(60))]
-    assert np.mean(covered) >= 0.87  # 95 % less nearly three standard errors of 60 studies
+def test_the_interval_of_a_holdout_covers_chance_in_most_studies_without_an_effect() -> None:
+    assert _coverage_of_chance(Holdout(0.5), 20, 100) >= 0.885  # 95 % less three standard errors of 100 studies
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="people who are tested and learned from in turn are not independent: about 82 %")
+def test_the_interval_of_a_cross_validation_covers_chance_in_most_studies_without_an_effect() -> None:
+    assert _coverage_of_chance(PersonKFold(3), 10, 100) >= 0.885
 
 
 def test_a_confounded_order_is_named() -> None:
