@@ -15,6 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.tasks import DEFAULT_TASKS, load_tasks, tasks_to_json
@@ -78,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(options: argparse.Namespace) -> Report:
     began = time.monotonic()
+    torch.set_num_threads(
+        1
+    )  # the matrices are small: on a busy machine threads wait for one another longer than they help
     if not options.data.is_dir():
         raise InputError(f"there is no folder {options.data}")
     tasks = load_tasks(options.tasks) if options.tasks else DEFAULT_TASKS
