@@ -16,6 +16,7 @@ from tests.training.recorded_study import write_study
 from tests.training.test_swellkw import make_table, write
 from training.cli import main
 from training.commands.crossval_plan import CAUSAL, PROTOCOLS, RAW, holdout_studies, make_plan
+from training.commands.crossval_run import permute_blocks
 from training.evaluation.controls import CLOCK, PLACE
 from training.evaluation.validation import validate
 
@@ -118,6 +119,15 @@ def test_labelled_minutes_stand_beside_the_same_test_without_them() -> None:
     few = [study for study in plan.studies if "of another block" in str(study.protocol)]
     assert {study.ingredient.shots for study in few if not study.ingredient.control} == {5, 10}
     assert sum(study.ingredient.control for study in few) == len(few) // 2
+
+
+def test_exchanged_blocks_say_what_a_score_is_worth() -> None:
+    for effect in (2.0, 0.0):
+        windows = make_minutes(people=8, effect=effect)
+        plan = make_plan({CAUSAL: windows}, [STATE], PROTOCOLS["loso"], quick=True)
+        tests = permute_blocks(plan, 19, workers=1)
+        assert [test["features"] for test in tests] == ["face", "posture", "both"]
+        assert all((test["p"] == 0.05) == (effect > 0) for test in tests)
 
 
 def test_nothing_to_measure_is_an_error() -> None:

@@ -30,7 +30,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument("--seeds", type=_positive, default=1, help="repetitions; default: %(default)s")
     command.add_argument("--engine", choices=ENGINES, default="local", help="default: %(default)s")
     command.add_argument("--workers", type=_positive, help="processes of the local engine; default: one per core")
-    command.add_argument("--quick", action="store_true", help="one plain model, causal baseline, no calibration")
+    command.add_argument("--permutations", type=_positive, default=99, help="of whole blocks; default: %(default)s")
+    command.add_argument(
+        "--quick", action="store_true", help="one plain model, causal baseline, no calibration, no permutations"
+    )
     command.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     command.set_defaults(command=_crossval)
 

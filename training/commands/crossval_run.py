@@ -16,6 +16,7 @@ from sentry_proto.errors import InputError
 from sentry_proto.tasks import DEFAULT_TASKS, Task, load_tasks
 from training.commands.crossval_plan import (
     CAUSAL,
+    LOGISTIC,
     PROTOCOLS,
     RAW,
     Plan,
@@ -26,7 +27,7 @@ from training.commands.crossval_plan import (
 from training.datasets import swellkw
 from training.datasets.exclusions import Exclusions
 from training.datasets.sessions import load_windows
-from training.evaluation.controls import traps
+from training.evaluation.controls import permutation_test, traps
 from training.evaluation.protocols import PersonKFold, SplitProtocol
 from training.evaluation.results import Result
 from training.evaluation.validation import validate
@@ -63,14 +64,40 @@ def run(options: argparse.Namespace) -> int:
     results = validate(plan.studies, **how)
     if isinstance(protocol, PersonKFold) and protocol.holdout:
         results += validate(holdout_studies(plan.studies, results, protocol.holdout), **how)
+    permuted = [] if options.quick else permute_blocks(plan, options.permutations, options.workers)
     warnings = _warnings(plan, protocol)
     if options.json:
-        print(json.dumps(_as_json(options, data, plan, results) | {"warnings": warnings}))
+        found = _as_json(options, data, plan, results)
+        print(json.dumps(found | {"permuted_blocks": permuted, "warnings": warnings}))
     else:
         _print(data, plan, results)
+        for test in permuted:
+            print(
+                "{task}, {model}, {features}: p = {p:.3f} by {permutations} orders of each person's blocks".format_map(
+                    test
+                )
+            )
         for sentence in warnings:
             print(f"warning: {sentence}")
     return 0
+
+
+def permute_blocks(plan: Plan, permutations: int, workers: int | None) -> list[dict[str, Any]]:
+    """The p values of logistic regression on each task: how often exchanged blocks score as high, as JSON values."""
+    found = []
+    for study in plan.studies:
+        ingredient = study.ingredient
+        if (ingredient.model, ingredient.baseline, ingredient.shots) != (LOGISTIC, CAUSAL, 0):
+            continue
+        try:
+            test = permutation_test(study, permutations, workers=workers)
+        except InputError as error:
+            plan.omitted[f"{study.name} with whole blocks permuted"] = str(error)
+            continue
+        named = {"task": study.name, "model": ingredient.model, "features": ingredient.features}
+        scores = {"observed": test.observed, "permuted_mean": float(test.permuted.mean()), "p": test.p}
+        found.append({**named, "permutations": permutations, **scores})
+    return found
 
 
 def _warnings(plan: Plan, protocol: SplitProtocol) -> list[str]:
