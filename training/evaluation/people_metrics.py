@@ -26,7 +26,10 @@ For a scale, after averaging prediction and rating over each block, which is wha
     mae_gain                      how much lower the error is than theirs, by person
 
 The interval is the estimate plus and minus Student's t with P - 1 degrees of freedom times the standard error: of the
-mean over people, or by bootstrap over people (Cameron, Gelbach and Miller 2008) for what is pooled.
+mean over people, or by bootstrap over people (Cameron, Gelbach and Miller 2008) for what is pooled. People who are
+learned from and tested in turn are not independent of one another, and no estimate from one cross-validation knows how
+much (Bengio and Grandvalet 2004, JMLR 5). So the variance over K folds is widened from 1 / K to 1 / K + tested /
+learned from (Nadeau and Bengio 2003, Machine Learning 52), as `training.evaluation.protocols.dependence` says.
 """
 
 from __future__ import annotations
@@ -127,18 +130,25 @@ class Measurement:
     per_person: Mapping[str, Mapping[str, float]]
 
 
-def measure_task(task: Task, rounds: Sequence[TaskRound], seed: int = 0) -> Measurement:
-    """All metrics of a task, averaged over rounds."""
+def measure_task(task: Task, rounds: Sequence[TaskRound], dependence: float = 1.0, seed: int = 0) -> Measurement:
+    """All metrics of a task, averaged over rounds.
+
+    Args:
+        task: what is measured.
+        rounds: repetitions.
+        dependence: by what the variance over people is multiplied.
+        seed: of the resamples.
+    """
     people, weights = _resamples([tested.people for tested in rounds], seed)
     measured = [_measure_task(task, tested, people, weights) for tested in rounds]
-    return _summarise(people, measured, TASK_RANGES)
+    return _summarise(people, measured, TASK_RANGES, dependence)
 
 
-def measure_scale(rounds: Sequence[ScaleRound], seed: int = 0) -> Measurement:
-    """All metrics of a scale, averaged over rounds."""
+def measure_scale(rounds: Sequence[ScaleRound], dependence: float = 1.0, seed: int = 0) -> Measurement:
+    """All metrics of a scale, averaged over rounds; see `measure_task`."""
     people, weights = _resamples([tested.people for tested in rounds], seed)
     measured = [_measure_scale(tested, people, weights) for tested in rounds]
-    return _summarise(people, measured, SCALE_RANGES)
+    return _summarise(people, measured, SCALE_RANGES, dependence)
 
 
 def confusion_by_person(tested: TaskRound, people: Names) -> Floats:
@@ -230,7 +240,10 @@ def _resamples(names: Sequence[Names], seed: int) -> tuple[Names, Weights]:
 
 
 def _summarise(
-    people: Names, measured: Sequence[tuple[Measured, Measured]], ranges: Mapping[str, tuple[float, float]]
+    people: Names,
+    measured: Sequence[tuple[Measured, Measured]],
+    ranges: Mapping[str, tuple[float, float]],
+    dependence: float,
 ) -> Measurement:
     pooled, within = (
         {name: mean_of_known(np.stack([part[which][name] for part in measured])) for name in measured[0][which]}
@@ -238,7 +251,8 @@ def _summarise(
     )
     figures = {name: _pooled_figure(values, len(people)) for name, values in pooled.items()}
     figures |= {name: _figure_over_people(values) for name, values in within.items()}
-    clipped = {name: _clip(figures[name], *span) for name, span in ranges.items() if name in figures}
+    widened = {name: _widen(figure, math.sqrt(dependence)) for name, figure in figures.items()}
+    clipped = {name: _clip(widened[name], *span) for name, span in ranges.items() if name in widened}
     per_person = {
         name: {str(person): float(x) for person, x in zip(people, values, strict=True) if math.isfinite(x)}
         for name, values in within.items()
@@ -264,6 +278,11 @@ def _figure_over_people(values: Floats) -> Figure:
 def _figure(value: float, error: float, people: int) -> Figure:
     reach = error * float(stdtrit(max(people - 1, 1), (1 + LEVEL) / 2))
     return Figure(value, value - reach, value + reach, people)
+
+
+def _widen(figure: Figure, factor: float) -> Figure:
+    value = figure.value
+    return Figure(value, value + factor * (figure.low - value), value + factor * (figure.high - value), figure.n)
 
 
 def _clip(figure: Figure, least: float, most: float) -> Figure:

@@ -225,6 +225,18 @@ def held_out_people(people: Sequence[str] | Names, share: float) -> list[str]:
     return sorted(person for person, part in parts.items() if part == "held out")
 
 
+def dependence(windows: WindowSet, folds: Sequence[Fold]) -> float:
+    """By how much the variance over people is to be multiplied because the folds of a round share what they learn from.
+
+    With K folds it is 1 + K * tested / learned from, in people (Nadeau and Bengio 2003): about 2 where one person is
+    left out, 2.25 with five folds. People who are only tested, on one model, need nothing.
+    """
+    if len(folds) < 2:
+        return 1.0
+    shares = [len(set(windows.people[fold.test])) / len(set(windows.people[fold.train])) for fold in folds]
+    return 1 + len(folds) * float(np.mean(shares))
+
+
 def people_of(windows: WindowSet, rows: Rows) -> Names:
     """The people of some rows, sorted.
 

@@ -29,7 +29,7 @@ from training.evaluation.people_metrics import (
     measure_scale,
     measure_task,
 )
-from training.evaluation.protocols import Fold, Leak, SplitProtocol, check_fold
+from training.evaluation.protocols import Fold, Leak, SplitProtocol, check_fold, dependence
 from training.evaluation.results import Figure, Ingredient, Result
 from training.windows import Rows, WindowSet
 
@@ -167,12 +167,13 @@ def _result(study: Study, answers: Sequence[tuple[_Job, Floats]], seeds: int) ->
     rows = np.unique(np.concatenate([job.fold.test for job, _ in answers]))
     people = np.unique(study.windows.people[rows])
     confusion: Floats | None = None
+    spread = float(np.mean([dependence(study.windows, [fold for fold, _ in parts]) for parts in rounds.values()]))
     if isinstance(study.target, Task):
         of_task = [_tested_task(study, study.target, parts) for parts in rounds.values()]
-        measured = measure_task(study.target, of_task)
+        measured = measure_task(study.target, of_task, spread)
         confusion = np.mean([confusion_by_person(tested, people).sum(0) for tested in of_task], axis=0)
     else:
-        measured = measure_scale([_tested_scale(study, study.target, parts) for parts in rounds.values()])
+        measured = measure_scale([_tested_scale(study, study.target, parts) for parts in rounds.values()], spread)
     return Result(
         task=study.name,
         kind="task" if isinstance(study.target, Task) else "scale",
