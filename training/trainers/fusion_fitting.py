@@ -236,7 +236,7 @@ def _stopping(people: Sequence[str], members: int) -> NDArray[np.bool_]:
     names = sorted(set(people), key=lambda name: zlib.crc32(name.encode()))
     if len(names) < 2:
         raise InputError("learned fusion needs labelled windows of at least two people")
-    folds = min(members, len(names))
+    folds = min(max(members, 2), len(names))  # a lone member, too, needs people to learn from
     fold = np.array([names.index(name) % folds for name in people])
     stopping: NDArray[np.bool_] = fold[None] == (np.arange(members) % folds)[:, None]
     return stopping
