@@ -76,6 +76,10 @@ def test_an_effect_is_found_in_strangers() -> None:
     assert (result.people, result.windows, result.classes) == (10, 200, ("low", "high"))
     assert result.confusion is not None
     assert result.confusion.sum() == 200
+    curve = result.reliability
+    assert curve is not None
+    gaps = np.nansum(curve.count * np.abs(curve.confidence - curve.accuracy))
+    assert gaps / curve.count.sum() == pytest.approx(result.metrics["ece"].value)
 
 
 def test_without_an_effect_the_interval_holds_chance() -> None:
@@ -128,6 +132,7 @@ def test_a_scale_is_predicted_and_compared_with_the_mean() -> None:
     assert result.metrics["ccc"].low > 0.4
     assert result.metrics["mae_gain"].low > 0
     assert result.confusion is None
+    assert result.reliability is None
     (nothing,) = run(study(make_minutes(people=12, effect=0.0), LeaveOnePersonOut(), "rating"))
     assert nothing.metrics["mae_gain"].low <= 0.05
 
@@ -175,6 +180,7 @@ def test_a_result_is_plain_json() -> None:
     assert read["metrics"]["auroc"]["n"] == 3
     assert read["model"] == "test"
     assert len(read["confusion"]) == 2
+    assert len(read["reliability"]["count"]) == 15
 
 
 def test_processes_give_what_one_process_gives() -> None:

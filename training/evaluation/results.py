@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.evaluation.calibration import Reliability
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -74,6 +76,7 @@ class Result:
         per_person: metric name -> person -> value, for the metrics that exist within one person.
         classes: of a task.
         confusion: float64 [C, C], mean windows over the repetitions, rows are labels; None for a scale.
+        reliability: how far confidence could be believed, over all repetitions; None for a scale.
     """
 
     task: str
@@ -87,6 +90,7 @@ class Result:
     per_person: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     confusion: NDArray[np.float64] | None = None
+    reliability: Reliability | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -105,4 +109,13 @@ class Result:
             },
             "classes": list(self.classes),
             "confusion": None if self.confusion is None else np.round(self.confusion, 2).tolist(),
+            "reliability": None if self.reliability is None else _curve(self.reliability),
         }
+
+
+def _curve(reliability: Reliability) -> dict[str, list[float | None]]:
+    """By bin; null in an empty one."""
+    columns = {"confidence": reliability.confidence, "accuracy": reliability.accuracy, "count": reliability.count}
+    return {
+        name: [round(x, 6) if math.isfinite(x) else None for x in values.tolist()] for name, values in columns.items()
+    }

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from sentry_proto.errors import InputError
 from sentry_proto.tasks import Task
+from training.evaluation.calibration import Reliability, reliability
 from training.evaluation.estimator import Classifier, Regressor
 from training.evaluation.fold_engines import ENGINES, run_jobs
 from training.evaluation.people_metrics import (
+    BINS,
     ScaleRound,
     TaskRound,
     confusion_by_person,
@@ -167,11 +169,13 @@ def _result(study: Study, answers: Sequence[tuple[_Job, Floats]], seeds: int) ->
     rows = np.unique(np.concatenate([job.fold.test for job, _ in answers]))
     people = np.unique(study.windows.people[rows])
     confusion: Floats | None = None
+    curve: Reliability | None = None
     spread = float(np.mean([dependence(study.windows, [fold for fold, _ in parts]) for parts in rounds.values()]))
     if isinstance(study.target, Task):
         of_task = [_tested_task(study, study.target, parts) for parts in rounds.values()]
         measured = measure_task(study.target, of_task, spread)
         confusion = np.mean([confusion_by_person(tested, people).sum(0) for tested in of_task], axis=0)
+        curve = _reliability(of_task)
     else:
         measured = measure_scale([_tested_scale(study, study.target, parts) for parts in rounds.values()], spread)
     return Result(
@@ -186,7 +190,16 @@ def _result(study: Study, answers: Sequence[tuple[_Job, Floats]], seeds: int) ->
         per_person=measured.per_person,
         classes=study.target.classes if isinstance(study.target, Task) else (),
         confusion=confusion,
+        reliability=curve,
     )
+
+
+def _reliability(rounds: Sequence[TaskRound]) -> Reliability:
+    """Of the windows with an exact label, in all rounds together."""
+    probabilities = np.concatenate([tested.probabilities for tested in rounds])
+    allowed = np.concatenate([tested.allowed for tested in rounds])
+    exact = allowed.sum(1) == 1
+    return reliability(probabilities[exact], allowed[exact].argmax(1), BINS)
 
 
 def _tested_task(study: Study, task: Task, parts: Sequence[tuple[Fold, Floats]]) -> TaskRound:
