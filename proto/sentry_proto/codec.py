@@ -93,6 +93,7 @@ def _window_message(window: Window) -> pb.Window:
         predictions=[pb.Prediction(**vars(prediction)) for prediction in window.predictions],
         consent_id=window.consent_id,
         camera_states=features.camera_states,
+        audit_probability=window.audit_probability,
     )
 
 
@@ -104,6 +105,7 @@ def _window(message: pb.Window) -> Window:
     _require(message.end > message.start, "window.end", message.end)
     _require(message.stratum in set(Stratum), "window.stratum", message.stratum)
     _require(0 < message.inclusion_probability <= 1, "window.inclusion_probability", message.inclusion_probability)
+    _require(0 <= message.audit_probability <= 1, "window.audit_probability", message.audit_probability)
     _require(len(message.predictions) <= limits.MAX_TASKS, "window.predictions", len(message.predictions))
     states = message.camera_states
     _require(len(states) == seconds and set(states) <= _LETTERS, "window.camera_states", states)
@@ -127,6 +129,7 @@ def _window(message: pb.Window) -> Window:
         model_version=message.model_version,
         predictions=tuple(_prediction(p) for p in message.predictions),
         consent_id=_text(message.consent_id, "window.consent_id"),
+        audit_probability=message.audit_probability,
     )
 
 

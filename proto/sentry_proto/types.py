@@ -102,7 +102,12 @@ class FeatureWindow:
 
 @dataclass(frozen=True)
 class Window:
-    """A scored window that was selected to be sent."""
+    """A scored window that was selected to be sent.
+
+    Attributes:
+        inclusion_probability: of being sent by whichever draw, in 0..1.
+        audit_probability: of the audit draw alone, as it was in force; 0 where the agent does not say.
+    """
 
     window_id: str
     features: FeatureWindow
@@ -111,6 +116,7 @@ class Window:
     model_version: int
     predictions: tuple[Prediction, ...]
     consent_id: str
+    audit_probability: float = 0.0
 
 
 @dataclass(frozen=True)

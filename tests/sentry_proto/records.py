@@ -29,6 +29,7 @@ def window(
     model_version: int = 0,
     predictions: tuple[Prediction, ...] = (),
     consent_id: str = "consent-1",
+    audit_probability: float = 0.0,
 ) -> Window:
     """A window of seeded noise that is well within every limit."""
     random = np.random.default_rng(seed)
@@ -47,7 +48,9 @@ def window(
         baseline=baseline,
         camera_states="o" * seconds,
     )
-    return Window(window_id, features, stratum, inclusion_probability, model_version, predictions, consent_id)
+    return Window(
+        window_id, features, stratum, inclusion_probability, model_version, predictions, consent_id, audit_probability
+    )
 
 
 def prediction(task: str = "stress", alerting: bool = False) -> Prediction:

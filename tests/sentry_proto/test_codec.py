@@ -33,7 +33,7 @@ def assert_same_record(left: Record, right: Record) -> None:
         assert left == right
 
 
-@pytest.mark.parametrize("record", [window(predictions=(prediction(),)), alert(), alert(end=1_750_000_060.0)])
+@pytest.mark.parametrize("record", [window(predictions=(prediction(),), audit_probability=0.1), alert(), alert(end=1_750_000_060.0)])
 def test_a_record_survives_the_wire(record: Record) -> None:
     assert_same_record(codec.decode_record(codec.encode_record(record)), record)
 
@@ -69,6 +69,7 @@ MALFORMED_RECORDS: dict[str, tuple[Record, str]] = {
     "probability 0": (window(inclusion_probability=0.0), "inclusion_probability"),
     "probability above 1": (window(inclusion_probability=1.5), "inclusion_probability"),
     "NaN probability": (window(inclusion_probability=float("nan")), "inclusion_probability"),
+    "audit probability above 1": (window(audit_probability=1.5), "audit_probability"),
     "id that is no hex": (window("not-an-id"), "window_id"),
     "predictions that do not sum to 1": (window(predictions=(Prediction("t", (0.9, 0.9), 0, 0),)), "probabilities"),
     "one class": (window(predictions=(Prediction("t", (1.0,), 0, 0),)), "probabilities"),
