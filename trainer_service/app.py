@@ -50,17 +50,21 @@ class Settings:
         home: its folder, made by `sentry-keys init`.
         tasks: what the heads estimate.
         labels_per_run: how many new labels of a task start a run.
+        retrain_every_s: seconds after which a single new label starts one; None for never.
     """
 
     home: Home
     tasks: tuple[Task, ...] = DEFAULT_TASKS
     labels_per_run: int = DEFAULT_PER_RUN
+    retrain_every_s: float | None = None
 
     @staticmethod
-    def of(folder: Path, task_file: Path | None, labels_per_run: int) -> Settings:
+    def of(folder: Path, task_file: Path | None, labels_per_run: int, retrain_every_h: float | None = None) -> Settings:
         """From what was typed."""
         tasks = load_tasks(task_file) if task_file else DEFAULT_TASKS
-        return Settings(Home(folder), tasks, labels_per_run)
+        return Settings(
+            Home(folder), tasks, labels_per_run, None if retrain_every_h is None else 3_600 * retrain_every_h
+        )
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,10 @@ def running(settings: Settings) -> Iterator[Trainer]:
         ingest = _closing(stack, IngestThread(context, ends.ingest, secret, intake, allowed), IngestThread.stop)
         publisher = Publisher(home.repository, signers)
         worker = _closing(stack, Worker(home.database, settings.tasks), Worker.close)
-        learner = Learner(store, publisher, worker, settings.tasks, settings.labels_per_run, ingest.pulse_now)
+        learner = Learner(
+            store, publisher, worker, settings.tasks, settings.labels_per_run, ingest.pulse_now,
+            settings.retrain_every_s,
+        )  # fmt: skip
         store.on_labels = learner.nudge
         _closing(stack, learner, Learner.stop)
         served = Updates(home.repository)

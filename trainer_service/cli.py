@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import signal
 import sys
 import threading
@@ -49,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("serve", parents=[common], help="run the trainer")
     run.add_argument("--tasks", type=Path, help="a task file (TOML); without one, the four default tasks")
     run.add_argument("--labels-per-run", type=int, default=DEFAULT_PER_RUN, help="new labels that start a run (10)")
+    run.add_argument(
+        "--retrain-every", type=float, metavar="HOURS", help="after so long one label that came or went starts a run"
+    )
     for name, words in _LISTS.items():
         commands.add_parser(name, parents=[client], help=words)
     labels = commands.add_parser("labels", help="labels from a file")
@@ -75,11 +79,14 @@ _LISTS = {
 def _serve(arguments: argparse.Namespace) -> None:
     if arguments.labels_per_run < 1:
         raise InputError(f"--labels-per-run must be 1 or more, not {arguments.labels_per_run}")
+    every = arguments.retrain_every
+    if every is not None and not 0 < every < math.inf:
+        raise InputError(f"--retrain-every must be more than 0 hours, not {every}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    serve(Settings.of(arguments.dir, arguments.tasks, arguments.labels_per_run), ended, _announce)
+    serve(Settings.of(arguments.dir, arguments.tasks, arguments.labels_per_run, every), ended, _announce)
 
 
 def _announce(ends: Endpoints) -> None:

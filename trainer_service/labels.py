@@ -68,6 +68,36 @@ def withdraw(connection: Connection, label_id: str, now: float) -> bool:
     return connection.execute(update(table).where(standing).values(withdrawn=now)).rowcount > 0
 
 
+@dataclass(frozen=True)
+class News:
+    """What has happened to the labels of a task since they were last learned from.
+
+    Attributes:
+        count: labels that came (a correction is one) and still stand, and known ones that were withdrawn.
+        newest: row of the newest label; that of the last run if none came.
+    """
+
+    count: int
+    newest: int
+
+
+def news(connection: Connection, task: str, seen: int, since: float) -> News:
+    """What a run would learn that the last one did not know.
+
+    Args:
+        connection: to the store.
+        task: its name.
+        seen: row of the newest label that the last run knew.
+        since: Unix seconds of that run.
+    """
+    table = schema.labels.c
+    came = (table.task == task) & (table.row > seen) & table.withdrawn.is_(None)
+    count, newest = connection.execute(select(func.count(), func.max(table.row)).where(came)).one()
+    went = (table.task == task) & (table.row <= seen) & (table.withdrawn >= since)
+    gone = connection.scalar(select(func.count()).select_from(schema.labels).where(went)) or 0
+    return News(count + gone, newest or seen)
+
+
 def put_file(connection: Connection, text: str, tasks: Mapping[str, Task], now: float) -> tuple[int, int]:
     """Store all labels of a CSV file; returns how many were new and how many were known.
 

@@ -1,7 +1,7 @@
 """The learner's thread: looks when labels have come, runs what is due, publishes what has passed.
 
-    labels, or "retrain" -> policy: due? -> worker: fit, gate, bundle -> announce -> publish -> settle -> pulse
-                                     `-> what it waits for
+    labels, time, "retrain" -> policy: due? -> worker: fit, gate, bundle -> announce -> publish -> settle -> pulse
+                                        `-> what it waits for
 
 It is the only one that publishes, so rollbacks and renewed signatures pass through here too.
 """
@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, select
 
 from sentry_proto.errors import InputError, RequestRefused, SentryError, StorageError
 from sentry_proto.tasks import Task
 from trainer_service import policy, registry, schema
 from trainer_service.jobs import Learn, Outcome, Prepare, Republish
-from trainer_service.labels import Opinion, opinions
+from trainer_service.labels import Opinion, news, opinions
+from trainer_service.policy import BY_HAND
 from trainer_service.publisher import Publisher
 from trainer_service.registry import Decision, Model
 from trainer_service.store import Store
@@ -36,10 +37,11 @@ DEBOUNCE_S = 0.05
 """Labels that come together are learned from together."""
 
 RENEW_EVERY_S = 86_400.0
+LOOK_EVERY_S = 300.0
+"""How often it looks unasked whether the time for a run has come."""
+
 ROLLBACK_WAIT_S = 8.0
 
-BY_LABELS = "labels"
-BY_HAND = "by hand"
 BY_ROLLBACK = "rollback"
 
 
@@ -50,6 +52,7 @@ class _Evidence:
     task: Task
     opinions: list[Opinion]
     last_label: int
+    trigger: str
     lacking: str
 
 
@@ -79,6 +82,7 @@ class Learner(threading.Thread):
         tasks: tuple[Task, ...],
         labels_per_run: int,
         on_published: Callable[[], None],
+        retrain_every_s: float | None = None,
     ) -> None:
         super().__init__(name="learner", daemon=True)
         self._store = store
@@ -87,11 +91,14 @@ class Learner(threading.Thread):
         self._tasks = tasks
         self._labels_per_run = labels_per_run
         self._on_published = on_published
+        self._retrain_every_s = retrain_every_s
+        self._look_every_s = min(retrain_every_s or LOOK_EVERY_S, LOOK_EVERY_S)
         self._requests: queue.Queue[_Look | _Rollback | _Stop] = queue.Queue()
         self._state = "idle"
         self._stopping = False
         self._waits_for: dict[str, str] = {}
         self._next_renewal = 0.0
+        self._born = time.time()
         self.model_version = publisher.current_version()
         with store.write() as connection:
             registry.settle(connection, self.model_version, time.time())
@@ -156,9 +163,9 @@ class Learner(threading.Thread):
     def _next_batch(self) -> list[_Look | _Rollback | _Stop]:
         """Wait for a request, and take those with it that come within the debounce time."""
         try:
-            batch = [self._requests.get(timeout=max(0.0, self._next_renewal - time.monotonic()))]
+            batch = [self._requests.get(timeout=self._look_every_s)]
         except queue.Empty:
-            return []
+            return [_Look()] if self._retrain_every_s else []
         if isinstance(batch[0], _Look):
             time.sleep(DEBOUNCE_S)
         while not self._requests.empty():
@@ -191,41 +198,39 @@ class Learner(threading.Thread):
 
     def _look(self, by_hand: bool) -> None:
         """Run what is due, then say what the rest waits for."""
-        evidence = self._gather(0 if by_hand else self._labels_per_run)
+        evidence = self._gather(by_hand)
         due = [known for known in evidence if not known.lacking]
-        trigger = BY_HAND if by_hand else BY_LABELS
         if by_hand:
             self._record_waiting(known for known in evidence if known.lacking)
         if due:
             self._state = "running"
-            self._learn(due, trigger)
-            evidence = self._gather(self._labels_per_run)
+            self._learn(due)
+            evidence = self._gather(by_hand=False)
         elif any(known.opinions for known in evidence):
             self._worker.ask(Prepare())
         self._waits_for = {known.task.name: known.lacking for known in evidence if known.lacking}
         self._state = "idle"
 
-    def _gather(self, per_run: int) -> list[_Evidence]:
+    def _gather(self, by_hand: bool) -> list[_Evidence]:
+        now = time.time()
         with self._store.read() as connection:
-            found = []
-            for task in self._tasks:
-                table = schema.labels.c
-                seen = registry.last_label_seen(connection, task.name)
-                new = (table.task == task.name) & (table.row > seen) & table.withdrawn.is_(None)
-                count, newest = connection.execute(select(func.count(), func.max(table.row)).where(new)).one()
-                held = opinions(connection, task.name)
-                lacking = policy.lacking(task, held, count, per_run)
-                found.append(_Evidence(task, held, newest or seen, lacking))
-        return found
+            return [self._weigh(connection, task, now, by_hand) for task in self._tasks]
 
-    def _learn(self, due: list[_Evidence], trigger: str) -> None:
+    def _weigh(self, connection: Connection, task: Task, now: float, by_hand: bool) -> _Evidence:
+        last_run = registry.last_run(connection, task.name) or self._born
+        fresh = news(connection, task.name, registry.last_label_seen(connection, task.name), last_run)
+        why = policy.occasion(now, last_run, self._labels_per_run, self._retrain_every_s, None, by_hand)
+        held = opinions(connection, task.name)
+        return _Evidence(task, held, fresh.newest, why.trigger, policy.lacking(task, held, fresh.count, why.wanted))
+
+    def _learn(self, due: list[_Evidence]) -> None:
         now, parent, version = time.time(), self.model_version, self._next_version()
         outcome = self._worker.ask(Learn(tuple(known.task.name for known in due), version, parent, now))
-        last_labels = {known.task.name: known.last_label for known in due}
+        looked = {known.task.name: known for known in due}
         decisions = [
             Decision(
                 time=now,
-                trigger=trigger,
+                trigger=looked[finding.task].trigger,
                 task=finding.task,
                 verdict=registry.PUBLISHED if finding.passed else registry.REFUSED,
                 reason=finding.reason,
@@ -235,7 +240,7 @@ class Learner(threading.Thread):
                 labels=finding.labels,
                 people=finding.people,
                 metrics=finding.metrics,
-                last_label=last_labels[finding.task],
+                last_label=looked[finding.task].last_label,
             )
             for finding in outcome.findings
         ]

@@ -1,6 +1,7 @@
 """When the learner runs for a task: enough new labels, and enough evidence for a fit and for its judgement.
 
-new labels           at least `per_run` since the last decision (any number when run by hand)
+news                 labels that came, and known ones that were withdrawn, since the last run: at least `wanted`, which
+                     is `per_run`, or 1 once the time has come or the stream has drifted, or 0 when run by hand
 to fit               people to train on: 2; no class that would explain all of their labels
 to judge             what the gate needs: holdout windows and clusters, no class that would explain all of them
 """
@@ -17,6 +18,11 @@ from training.evaluation.gate import LEAST_CLUSTERS, LEAST_WINDOWS, cluster_ids
 
 DEFAULT_PER_RUN = 10
 LEAST_TRAINING_PEOPLE = 2
+
+BY_LABELS = "labels"
+BY_TIME = "time"
+BY_DRIFT = "drift"
+BY_HAND = "by hand"
 
 
 @dataclass(frozen=True)
@@ -43,18 +49,55 @@ def side(task: Task, opinions: Sequence[Opinion], partition: str) -> Side:
     return Side(len(set(people)), len({o.window_id for o in chosen}), len(set(clusters)), bool(common))
 
 
-def lacking(task: Task, opinions: Sequence[Opinion], new_labels: int, per_run: int) -> str:
+@dataclass(frozen=True)
+class Occasion:
+    """Why a run may be due.
+
+    Attributes:
+        trigger: what the decision will name as its cause.
+        wanted: how much news it takes.
+    """
+
+    trigger: str
+    wanted: int
+
+
+def occasion(
+    now: float, last_run: float, per_run: int, every_s: float | None, drift: float | None, by_hand: bool
+) -> Occasion:
+    """What speaks for a run now.
+
+    Without news a run would make the same head again, so time and drift only lower the number that it takes.
+
+    Args:
+        now: Unix seconds.
+        last_run: likewise, of the last run (or of the start, if there was none).
+        per_run: how many labels are learned from together.
+        every_s: seconds after which a single one suffices; None for never.
+        drift: when the stream last changed (Unix seconds), None if it has not.
+        by_hand: whether somebody asked for it.
+    """
+    if by_hand:
+        return Occasion(BY_HAND, 0)
+    if drift is not None and drift > last_run:
+        return Occasion(BY_DRIFT, 1)
+    if every_s is not None and now - last_run >= every_s:
+        return Occasion(BY_TIME, 1)
+    return Occasion(BY_LABELS, per_run)
+
+
+def lacking(task: Task, opinions: Sequence[Opinion], news: int, wanted: int) -> str:
     """What is missing before a run, in words; empty if it is due.
 
     Args:
         task: what is estimated.
         opinions: all that raters hold of it now.
-        new_labels: how many labels came since the last decision.
-        per_run: how many it takes; 0 for a run by hand.
+        news: how many labels came or were withdrawn since the last run.
+        wanted: how many it takes; 0 for a run by hand.
     """
     train, holdout = side(task, opinions, TRAIN), side(task, opinions, HOLDOUT)
     wants = [
-        _more(per_run - new_labels, "label"),
+        _more(wanted - news, "label"),
         _more(LEAST_TRAINING_PEOPLE - train.people, "labelled person", "labelled people"),
         "a second class among the labels" if train.people and train.one_class else "",
         *_holdout_wants(holdout),

@@ -48,7 +48,7 @@ class Decision:
     """What the learner decided about one task.
 
     Attributes:
-        trigger: `labels`, `by hand` or `rollback`.
+        trigger: `labels`, `time`, `drift`, `by hand` or `rollback`.
         verdict: `published`, `refused` or `waiting`.
         candidate: the version that the candidate has or would have had; None if there was no candidate.
         parent: the version that was live before.
@@ -124,3 +124,11 @@ def last_label_seen(connection: Connection, task: str) -> int:
     """Row of the newest label that the last decision on this task knew."""
     table = schema.decisions.c
     return connection.scalar(select(func.max(table.last_label)).where(table.task == task)) or 0
+
+
+def last_run(connection: Connection, task: str) -> float | None:
+    """When a candidate for this task was last fitted, in Unix seconds."""
+    table = schema.decisions.c
+    fitted = (table.task == task) & (table.verdict != WAITING) & (table.labels > 0)
+    when: float | None = connection.scalar(select(func.max(table.time)).where(fitted))
+    return when

@@ -153,3 +153,18 @@ def test_a_label_on_a_window_from_before_the_baseline_teaches_nothing(store: Sto
     put_labels(store, label(1, hex_id(77)), label(2, hex_id(1)))
     with store.read() as connection:
         assert [opinion.window_id for opinion in opinions(connection, "stress")] == [hex_id(1)]
+
+
+def test_what_came_what_was_corrected_and_what_was_withdrawn_is_news(store: Store) -> None:
+    put_labels(store, label(1, hex_id(1)), label(2, hex_id(2)), label(3, hex_id(3), "1", task="focus"))
+    with store.read() as connection:
+        first = labels.news(connection, "stress", 0, 0.0)
+        assert first == labels.News(2, 2)
+        assert labels.news(connection, "stress", first.newest, 10.0) == labels.News(0, 2)
+    put_labels(store, label(4, hex_id(1), "stressed"), label(5, hex_id(4)))
+    with store.write() as connection:
+        labels.withdraw(connection, hex_id(2), 11.0)
+        labels.withdraw(connection, hex_id(5), 11.0)
+    with store.read() as connection:
+        assert labels.news(connection, "stress", 2, 10.0) == labels.News(2, 4), "a correction and a withdrawal"
+        assert labels.news(connection, "stress", 4, 12.0) == labels.News(0, 4), "both are known now"

@@ -14,7 +14,7 @@ from sentry_proto.errors import InputError
 from sentry_proto.tasks import DEFAULT_TASKS
 from tests.e2e.study import eventually
 from tests.e2e.wire_agent import windows_of_states
-from tests.trainer_service.conftest import arrival, label
+from tests.trainer_service.conftest import arrival, hex_id, label
 from trainer_service import keyring, labels, registry, views
 from trainer_service.jobs import Prepare, Republish
 from trainer_service.keyring import Home
@@ -149,6 +149,22 @@ def test_a_failed_job_is_told_and_the_next_one_works(school: School) -> None:
     with pytest.raises(LearnerFailed, match="no model version 5"):
         school.worker.ask(Republish(5, 6, 0.0))
     assert school.worker.ask(Prepare()).bundle is None
+
+
+def test_one_withdrawn_label_is_learned_from_when_its_time_has_come(school: School) -> None:
+    school.teach(120)
+    school.decided(1)
+    school.learner.stop()
+    worker = Worker(school.store.path, DEFAULT_TASKS)
+    timed = Learner(school.store, school.publisher, worker, DEFAULT_TASKS, 10, school.published.set, 1.0)
+    timed.start()
+    time.sleep(2.5)
+    assert len(school.decisions()) == 1, "without news there is nothing to learn"
+    with school.store.write() as connection:
+        labels.withdraw(connection, hex_id(7), time.time())
+    newest, _ = school.decided(2)
+    assert (newest["trigger"], newest["labels"]) == ("time", 119)
+    timed.stop()
 
 
 def test_labels_of_a_run_that_was_cut_off_are_learned_from_after_the_restart(school: School) -> None:

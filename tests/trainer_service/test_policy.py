@@ -79,3 +79,20 @@ def test_two_raters_of_a_window_make_no_second_window() -> None:
 
 def test_every_third_person_is_held_out() -> None:
     assert [number for number in range(1, 12) if partition_of(number) == "holdout"] == [2, 5, 8, 11]
+
+
+HOUR = 3_600.0
+OCCASIONS: dict[str, tuple[float | None, float | None, bool, policy.Occasion]] = {
+    "labels only": (None, None, False, policy.Occasion(policy.BY_LABELS, 10)),
+    "the time has come": (2 * HOUR, None, False, policy.Occasion(policy.BY_TIME, 1)),
+    "the time has not come": (3 * HOUR, None, False, policy.Occasion(policy.BY_LABELS, 10)),
+    "the stream has drifted since": (3 * HOUR, 1.5 * HOUR, False, policy.Occasion(policy.BY_DRIFT, 1)),
+    "that drift was answered by the last run": (None, 0.5 * HOUR, False, policy.Occasion(policy.BY_LABELS, 10)),
+    "by hand": (2 * HOUR, 1.5 * HOUR, True, policy.Occasion(policy.BY_HAND, 0)),
+}
+
+
+@pytest.mark.parametrize("case", OCCASIONS)
+def test_what_speaks_for_a_run(case: str) -> None:
+    every_s, drift, by_hand, expected = OCCASIONS[case]
+    assert policy.occasion(3 * HOUR, HOUR, 10, every_s, drift, by_hand) == expected
