@@ -18,6 +18,7 @@ from edge_agent.heads import Heads
 from edge_agent.outbox import Scored
 from edge_agent.stats import face_share
 from sentry_proto.types import Alert, FeatureWindow, Prediction, Record, Window
+from training.active_learning.diversity import look
 from training.active_learning.selection import Selector
 
 MIN_FACE_SHARE = 0.5
@@ -83,7 +84,8 @@ class Observer:
 
     def _select(self, features: FeatureWindow, predictions: list[Prediction], seen: Sighting) -> list[Window]:
         uncertainty = max((p.mutual_information for p in predictions), default=None)
-        decision = self._selector.decide(features.end, uncertainty, any(p.alerting for p in predictions))
+        alerting = any(p.alerting for p in predictions)
+        decision = self._selector.decide(features.end, uncertainty, alerting, features.participant, look(features))
         if decision.stratum is None:
             return []
         return [
@@ -95,6 +97,7 @@ class Observer:
                 model_version=seen.model_version,
                 predictions=tuple(predictions),
                 consent_id=seen.consent_id,
+                audit_probability=decision.audit_probability,
             )
         ]
 

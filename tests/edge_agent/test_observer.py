@@ -122,3 +122,29 @@ def test_a_session_that_ends_ends_its_alerts() -> None:
         judge.window(features(t), ALARMING, "c")
     assert [alert.end for alert in judge.end_session()] == [10]
     assert judge.end_session() == []
+
+
+def test_a_window_carries_the_audit_probability_in_force() -> None:
+    selector = Selector(np.random.default_rng(0), 0.3, 0.0)
+    judge = Observer(selector)
+
+    def sent(start: int) -> list[Window]:
+        outcomes = [judge.window(features(start + t), None, "c") for t in range(0, 500, 5)]
+        return [record for outcome in outcomes for record in outcome.records if isinstance(record, Window)]
+
+    assert {record.audit_probability for record in sent(0)} == {0.3}
+    selector.set_audit_probability(0.4)
+    assert {record.audit_probability for record in sent(500)} == {0.4}
+
+
+def test_among_windows_without_an_estimate_the_unfamiliar_are_sent() -> None:
+    judge = observer(budget=60.0)
+    found, strange = features(), []
+    for i in range(800):
+        odd = i % 10 == 9
+        values = found.values + (3 * np.sin(i * np.arange(found.values.shape[1])) * odd).astype(np.float32)
+        for record in judge.window(dataclasses.replace(found, values=values, end=i * 5.0), None, "c").records:
+            assert isinstance(record, Window)
+            strange.append(odd)
+    assert len(strange) > 25
+    assert np.mean(strange) > 0.2

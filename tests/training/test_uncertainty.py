@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from training.active_learning.uncertainty import entropy, least_confidence, margin, mutual_information
+from training.active_learning.uncertainty import entropy, least_confidence, margin, mutual_information, rank
 
 SURE, EVEN, TILTED = [1.0, 0.0, 0.0, 0.0], [0.25] * 4, [0.5, 0.3, 0.2, 0.0]
 
@@ -55,3 +55,18 @@ def test_bounds(members: NDArray[np.float64]) -> None:
 def test_the_order_of_classes_does_not_matter(members: NDArray[np.float64], order: list[int]) -> None:
     for measure in (entropy, margin, least_confidence, mutual_information):
         np.testing.assert_allclose(measure(members[..., order]), measure(members), atol=1e-12)
+
+
+def test_rank_puts_the_most_uncertain_first_and_keeps_the_order_of_equals() -> None:
+    assert rank(np.array([0.2, 0.9, np.nan, 0.9, 0.5])).tolist() == [1, 3, 4, 0, 2]
+    assert rank(np.zeros(0)).tolist() == []
+
+
+@given(ensembles)
+def test_all_measures_agree_on_the_extremes_of_two_classes(members: NDArray[np.float64]) -> None:
+    mean = members.mean(-2)[:, :2]
+    mean = mean / mean.sum(-1, keepdims=True)
+    spread = np.abs(mean[:, 0] - mean[:, 1])
+    if len(set(spread.round(6))) == len(spread):
+        for measure in (entropy, margin, least_confidence):
+            assert rank(measure(mean)).tolist() == rank(-spread).tolist()

@@ -46,3 +46,8 @@ def mutual_information(members: Probabilities) -> Probabilities:
     """
     result: Probabilities = np.maximum(entropy(members.mean(-2)) - entropy(members).mean(-1), 0)
     return result
+
+
+def rank(uncertainty: Probabilities) -> NDArray[np.int64]:
+    """Most uncertain first: [N] -> int64 [N], indices; equal ones keep their order, what is not a number comes last."""
+    return np.argsort(-np.where(np.isnan(uncertainty), -np.inf, uncertainty), kind="stable")
