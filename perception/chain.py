@@ -179,7 +179,7 @@ class Perception:
                 features |= self._face_features.update(t, scan.participant)
         if scan.participant is not None:
             with watch.stage("expression"):
-                crop = crop_face(image, scan.participant.box)
+                crop = crop_face(image, scan.participant.landmarks)
                 features |= emotion_features(self._expression(crop[None]).probabilities[0])
         with watch.stage("pose"):
             body = self._pose.detect(shared, t) if scan.box is not None else None

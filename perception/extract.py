@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from perception import emotion, face, pose
+from perception import crop, emotion, face, pose
 from perception.bundles import sha256
 from perception.chain import STAGES, FrameResult, Perception
 from perception.fusion import Second
@@ -162,7 +162,7 @@ def mean_coverage(seconds: list[Second]) -> dict[str, float]:
 def to_table(seconds: list[Second]) -> pa.Table:
     """One row per second: `start`, the features (null where unseen), `coverage_*`, `camera_state` and `frames`.
 
-    The schema's metadata holds the layout id, the software version and the models' digests.
+    The schema's metadata holds the layout id, the crop rule, the software version and the models' digests.
     """
     values = np.array([second.values for second in seconds], np.float32)
     coverage = np.array([second.coverage for second in seconds], np.float32)
@@ -179,8 +179,8 @@ def to_table(seconds: list[Second]) -> pa.Table:
 
 @cache
 def table_metadata() -> dict[str, str]:
-    """What a table of seconds says of its making: `sentry_layout`, `sentry_version` and one `sha256_*` per model."""
-    metadata = {"sentry_layout": LAYOUT_ID, "sentry_version": version("sentry-lab")}
+    """What a table of seconds says of its making: layout, crop rule, version of Sentry, one `sha256_*` per model."""
+    metadata = {"sentry_layout": LAYOUT_ID, "sentry_crop": crop.RULE, "sentry_version": version("sentry-lab")}
     return metadata | {f"sha256_{name}": sha256(name) for name in MODELS}
 
 

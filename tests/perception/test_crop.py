@@ -1,44 +1,90 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from perception.crop import RISE, SIDE, Box, crop_face, crop_square, landmark_box
+from perception.crop import CHIN, FOREHEAD, RISE, SIDE, Box, crop_face, crop_square, landmark_box, tilt
+from sentry_proto.types import Float32
 
 coordinate = st.floats(-300, 900)
 
 
-def gradient(height: int = 240, width: int = 320) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def gradient(height: int = 240, width: int = 320) -> NDArray[np.uint8]:
     """Grey in all channels, one level per column up to 255."""
     row = np.minimum(np.arange(width), 255).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(row[None, :, None], (height, width, 3)))
 
 
+def face_in(box: Box) -> Float32:
+    """Landmarks that fill a box, with an upright midline."""
+    x, y = np.linspace(box.x0, box.x1, 478), np.linspace(box.y0, box.y1, 478)
+    points = np.column_stack([x, y]).astype(np.float32)
+    middle = (box.x0 + box.x1) / 2
+    points[FOREHEAD], points[CHIN] = (middle, box.y0), (middle, box.y1)
+    return points
+
+
+def leaning(points: Float32, degrees: float, centre: tuple[float, float]) -> Float32:
+    """The same landmarks, turned clockwise about a point of the picture."""
+    matrix = cv2.getRotationMatrix2D(centre, -degrees, 1)
+    turned: Float32 = (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    return turned
+
+
 @given(coordinate, coordinate, st.floats(1, 500), st.floats(1, 500))
-def test_crop_is_square_and_follows_the_rule_wherever_the_face_is(x: float, y: float, w: float, h: float) -> None:
+def test_the_square_follows_the_rule_wherever_the_face_is(x: float, y: float, w: float, h: float) -> None:
     box = Box(x, y, x + w, y + h)
-    crop = crop_face(gradient(), box)
     left, top, side = crop_square(box)
-    assert crop.shape == (side, side)
-    assert crop.dtype == np.uint8
     assert side == pytest.approx(SIDE * max(w, h), abs=1.51)
     assert left + side / 2 == pytest.approx(x + w / 2, abs=1.51)
     assert top + side / 2 == pytest.approx(y + h / 2 - RISE * max(w, h), abs=1.51)
 
 
-def test_inside_the_picture_pixels_are_taken_as_they_are() -> None:
-    left, _, side = crop_square(Box(100, 100, 180, 180))
-    crop = crop_face(gradient(), Box(100, 100, 180, 180))
-    np.testing.assert_array_equal(crop[0], np.arange(left, left + side))
+@given(coordinate, coordinate, st.floats(4, 500), st.floats(-180, 180))
+def test_the_crop_is_a_square_of_the_faces_own_size(x: float, y: float, size: float, degrees: float) -> None:
+    points = leaning(face_in(Box(x, y, x + 0.8 * size, y + size)), degrees, (x, y))
+    crop = crop_face(gradient(), points)
+    assert crop.shape == crop.shape[::-1]
+    assert crop.dtype == np.uint8
+    assert crop.shape[0] == pytest.approx(SIDE * size, abs=1.51)
+
+
+def test_of_an_upright_face_pixels_are_taken_as_they_are() -> None:
+    box = Box(100, 100, 180, 180)
+    left, _, side = crop_square(box)
+    np.testing.assert_array_equal(crop_face(gradient(), face_in(box))[0], np.arange(left, left + side))
 
 
 def test_beyond_the_edge_the_border_is_repeated() -> None:
-    crop = crop_face(gradient(), Box(-40, 100, 40, 180))
-    left = crop_square(Box(-40, 100, 40, 180))[0]
+    box = Box(-40, 100, 40, 180)
+    crop = crop_face(gradient(), face_in(box))
+    left = crop_square(box)[0]
     assert (crop[:, :-left] == 0).all()
     assert crop[0, -1] > 0
+
+
+@pytest.mark.parametrize("degrees", [-170, -45, -5, 0, 19, 45, 90])
+def test_tilt_is_how_far_a_face_leans(degrees: float) -> None:
+    upright = face_in(Box(100, 80, 180, 190))
+    assert tilt(leaning(upright, degrees, (140, 135))) == pytest.approx(degrees, abs=1e-3)
+
+
+@pytest.mark.parametrize("degrees", [-60, -45, 20, 90])
+def test_a_leaning_face_looks_like_the_upright_one(degrees: float) -> None:
+    generator = np.random.default_rng(0)
+    noise = cv2.GaussianBlur(generator.integers(0, 256, (300, 300, 3), dtype=np.uint8), (0, 0), 4)
+    picture = np.clip((noise.astype(float) - 128) * 6 + 128, 0, 255).astype(np.uint8)
+    upright = face_in(Box(110, 100, 190, 200))
+    turned = cv2.warpAffine(picture, cv2.getRotationMatrix2D((150, 150), -degrees, 1), (300, 300))
+    expected = crop_face(picture, upright).astype(float)
+    found = crop_face(turned, leaning(upright, degrees, (150, 150))).astype(float)
+    assert found.shape == expected.shape
+    without = crop_face(turned, upright)  # as if it did not lean
+    assert np.abs(found - expected).mean() < np.abs(without - expected).mean() / 4
 
 
 def test_landmark_box_is_tight() -> None:

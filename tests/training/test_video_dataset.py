@@ -158,7 +158,7 @@ def test_what_changes_the_features_makes_them_anew(change: str, tmp_path: Path, 
     assert len(looks) == 2
 
 
-@pytest.mark.parametrize("part", ["sentry_layout", "sentry_version", "sha256_expression.onnx"])
+@pytest.mark.parametrize("part", ["sentry_layout", "sentry_crop", "sentry_version", "sha256_expression.onnx"])
 def test_other_models_or_another_layout_have_other_features(
     part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
