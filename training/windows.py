@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -80,11 +81,21 @@ class WindowSet:
         return self.values[seconds], self.coverage[seconds], self.baselines[rows]
 
     def pooled(self, rows: Rows | None = None) -> Float32:
-        """Statistics pooling of some windows (all if None), float32 [n, D]."""
-        rows = np.arange(len(self)) if rows is None else rows
-        result = np.zeros((len(rows), self.space.n_pooled), np.float32)
-        for first in range(0, len(rows), CHUNK):
-            result[first : first + CHUNK] = pool(*self.batch(rows[first : first + CHUNK]), self.space)
+        """Statistics pooling of some windows (all if None), float32 [n, D]; all are pooled once, and kept."""
+        return self._statistics if rows is None else self._statistics[rows]
+
+    @cached_property
+    def _statistics(self) -> Float32:
+        result = np.zeros((len(self), self.space.n_pooled), np.float32)
+        every = np.arange(len(self))
+        for first in range(0, len(self), CHUNK):
+            result[first : first + CHUNK] = pool(*self.batch(every[first : first + CHUNK]), self.space)
+        return result
+
+    def relabelled(self, task: str, allowed: NDArray[np.bool_]) -> WindowSet:
+        """The same windows with other labels of a task, bool [N, C]; they share what was pooled."""
+        result = replace(self, allowed={**self.allowed, task: allowed})
+        vars(result)["_statistics"] = self._statistics
         return result
 
     def take(self, rows: Rows) -> WindowSet:

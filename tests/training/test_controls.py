@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,16 @@ import pytest
 from sentry_proto.errors import InputError
 from sentry_proto.tasks import Task
 from training.datasets.simulation import TASK, SimulatedStudy
-from training.evaluation.controls import CLOCK, PLACE, permutation_test, permute_labels, traps
+from training.evaluation.controls import (
+    CLOCK,
+    PERSON,
+    PLACE,
+    control_studies,
+    permutation_test,
+    permute_labels,
+    person_study,
+    traps,
+)
 from training.evaluation.estimator import Predictor
 from training.evaluation.protocols import Holdout, LeaveOnePersonOut, PersonKFold, SplitProtocol
 from training.evaluation.results import Figure, Ingredient
@@ -94,6 +104,50 @@ def test_one_class_a_person_is_named() -> None:
     (trap,) = traps(replace(windows, allowed={TASK.name: one}), TASK, LeaveOnePersonOut())
     assert trap.control == "person alone"
     assert "10 of 10 people" in trap.sentence
+
+
+def _mostly_one_class(exceptions: float = 0.2) -> WindowSet:
+    """Every other person is high, the rest low, but for a share of the blocks."""
+    windows = replace(SMALL, people=20).draw(0)
+    blocks, of_block = np.unique(windows.blocks, return_inverse=True)
+    exception = np.random.default_rng(1).random(len(blocks)) < exceptions
+    usual = np.unique(windows.people, return_inverse=True)[1] % 2
+    return windows.relabelled(TASK.name, np.eye(2, dtype=np.bool_)[usual ^ exception[of_block]])
+
+
+def test_people_who_are_mostly_in_one_state_are_named_by_what_their_other_blocks_say() -> None:
+    windows = _mostly_one_class()
+    (result,) = validate([person_study(windows, TASK)], workers=1)
+    assert result.metrics["balanced_accuracy"].low > 0.5
+    assert result.metrics["auroc"].n == 20
+    assert "auroc_per_person" not in result.per_person
+    assert math.isnan(result.metrics["auroc_per_person"].value)
+    (trap,) = traps(windows, TASK, LeaveOnePersonOut())
+    assert trap.control == PERSON
+    assert trap.figure.value == pytest.approx(result.metrics["auroc"].value)
+    assert "who people are" in trap.sentence
+
+
+def test_states_in_balance_are_not_told_by_the_person() -> None:
+    (result,) = validate([person_study(SMALL.draw(0), TASK)], workers=1)
+    assert result.metrics["auroc"].value < 0.5
+
+
+def test_one_block_a_person_leaves_the_person_alone_unmeasured() -> None:
+    windows = SMALL.draw(0)
+    with pytest.raises(InputError, match="nobody has labels in two blocks"):
+        person_study(replace(windows, blocks=windows.people), TASK)
+
+
+def test_ratings_are_told_by_the_person_or_the_clock_that_makes_them() -> None:
+    windows = SMALL.draw(0)
+    number = np.unique(windows.people, return_inverse=True)[1].astype(np.float64)
+    for ratings, telling in ((number, {PERSON}), (windows.elapsed, {CLOCK, PLACE})):
+        rated = replace(windows, scales={"rating": ratings})
+        studies = [*control_studies(rated, "rating", LeaveOnePersonOut()), person_study(rated, "rating")]
+        reached = {r.ingredient.model: r.metrics["ccc"].value for r in validate(studies, workers=1)}
+        assert {name for name, value in reached.items() if value > 0.8} == telling
+        assert all(value < 0.2 for name, value in reached.items() if name not in telling)
 
 
 def test_shuffled_windows_land_on_chance() -> None:

@@ -17,7 +17,7 @@ from tests.training.test_swellkw import make_table, write
 from training.cli import main
 from training.commands.crossval_plan import CAUSAL, PROTOCOLS, RAW, holdout_studies, make_plan
 from training.commands.crossval_run import permute_blocks
-from training.evaluation.controls import CLOCK, PLACE
+from training.evaluation.controls import CLOCK, PERSON, PLACE
 from training.evaluation.validation import validate
 
 STATE = Task("state", "binary", ("low", "high"))
@@ -48,7 +48,7 @@ def test_a_quick_run_on_a_table_of_minutes(tmp_path: Path, capsys: pytest.Captur
     assert status == 0
     assert (found["people"], found["windows"], found["protocol"]) == (2, 24, "leave one person out")
     assert found["warnings"] == []
-    assert {r["model"] for r in found["results"] if r["control"]} == {CLOCK, PLACE}
+    assert {r["model"] for r in found["results"] if r["control"]} == {CLOCK, PLACE, PERSON}
     assert found["left_out"] == {"minutes of relaxation": {"PP1": 3, "PP2": 3}}
     ingredients = [(r["task"], r["model"], r["features"]) for r in found["results"] if not r["control"]]
     assert ingredients == [

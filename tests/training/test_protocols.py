@@ -17,9 +17,11 @@ from training.evaluation.protocols import (
     Holdout,
     Leak,
     LeaveOnePersonOut,
+    OtherBlocks,
     PersonKFold,
     SplitProtocol,
     check_fold,
+    dependence,
     draw_minutes,
     held_out_people,
     reference_baseline,
@@ -41,7 +43,9 @@ def folds(protocol: SplitProtocol, seed: int = 0, windows: WindowSet = STUDY) ->
     return protocol.folds(windows, usable_rows(windows, TWO), classes(windows), seed)
 
 
-@pytest.mark.parametrize("protocol", [LeaveOnePersonOut(), PersonKFold(4), PersonKFold(4, 0.25), Holdout(), FewShot(5)])
+@pytest.mark.parametrize(
+    "protocol", [LeaveOnePersonOut(), PersonKFold(4), PersonKFold(4, 0.25), Holdout(), FewShot(5), OtherBlocks()]
+)
 def test_nobody_is_on_both_sides(protocol: SplitProtocol) -> None:
     for fold in folds(protocol):
         check_fold(STUDY, fold)
@@ -111,6 +115,22 @@ def test_a_block_shorter_than_the_minutes_gives_none() -> None:
     block = np.flatnonzero(STUDY.blocks == STUDY.blocks[0])
     assert len(draw_minutes(STUDY, block, 12, generator)) == 12
     assert len(draw_minutes(STUDY, block, 13, generator)) == 0
+
+
+def test_each_block_is_left_out_once_with_the_persons_others_to_learn_from() -> None:
+    found = folds(OtherBlocks())
+    assert sorted(np.concatenate([fold.test for fold in found]).tolist()) == ROWS.tolist()
+    for fold in found:
+        (block,) = set(STUDY.blocks[fold.test].tolist())
+        (person,) = set(STUDY.people[fold.test].tolist())
+        own = ROWS[STUDY.people[ROWS] == person]
+        assert fold.shots.tolist() == own[STUDY.blocks[own] != block].tolist()
+    assert dependence(STUDY, found) == pytest.approx(dependence(STUDY, folds(LeaveOnePersonOut())))
+
+
+def test_people_with_one_block_have_no_others() -> None:
+    with pytest.raises(InputError, match="nobody has labels in two blocks"):
+        folds(OtherBlocks(), windows=dataclasses.replace(STUDY, blocks=STUDY.people))
 
 
 def test_the_reference_is_the_mean_of_minutes_that_are_not_tested() -> None:

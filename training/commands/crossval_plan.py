@@ -10,7 +10,7 @@ import numpy as np
 
 from sentry_proto.errors import InputError
 from sentry_proto.tasks import Task
-from training.evaluation.controls import control_studies
+from training.evaluation.controls import control_studies, person_study
 from training.evaluation.estimator import Classifier, Regressor
 from training.evaluation.protocols import (
     FewShot,
@@ -106,8 +106,11 @@ def make_plan(
             plan.omitted[name] = str(error)
             continue
         plan.studies.extend(_compared(variants, target, protocol, quick))
-        if isinstance(target, Task):
-            plan.studies.extend(control_studies(variants[CAUSAL], target, protocol))
+        plan.studies.extend(control_studies(variants[CAUSAL], target, protocol))
+        try:
+            plan.studies.append(person_study(variants[CAUSAL], target))
+        except InputError as error:
+            plan.omitted[f"{name} beside the person alone"] = str(error)
         if not quick:
             _calibrate(plan, variants[CAUSAL], target, name)
     if not plan.studies:

@@ -2,7 +2,11 @@
 
     time in the session     a model that knows only the clock, under the same splits as the score
     place of the block      the same with only the ordinal number of the block in the session
-    person alone            how many people carry one class only, so that who it is tells the label
+    person alone            what the labels of a person's other blocks say of a block. No model under test knows them,
+                            so this is no score to reach; it says how far labels go with people, so that a score may
+                            tell people apart rather than states, and what labelled minutes of the person may add
+                            without a look at anybody. Below chance where everybody has about as much of every class:
+                            then the other blocks have more of the others
     whole blocks permuted   labels of blocks exchanged within each person: the p value of a score, since windows of one
                             block are not independent
     windows shuffled        labels of windows shuffled within each person: must land on chance, or something leaks
@@ -14,6 +18,7 @@ and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9).
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,15 +27,15 @@ from numpy.typing import NDArray
 from sentry_proto.errors import InputError
 from sentry_proto.tasks import Task
 from training.evaluation.estimator import Predictor
-from training.evaluation.protocols import SplitProtocol
+from training.evaluation.protocols import OtherBlocks, SplitProtocol
 from training.evaluation.results import Figure, Ingredient
 from training.evaluation.validation import Study, usable_rows, validate
-from training.windows import Rows, WindowSet
+from training.windows import Names, Rows, WindowSet
 
-CLOCK, PLACE = "time in the session alone", "place of the block alone"
+CLOCK, PLACE, PERSON = "time in the session alone", "place of the block alone", "person alone"
 CLOCK_BINS = 10
 SMOOTHING = 1.0
-"""Windows of each class that every bin begins with."""
+"""Windows that every bin and person begins with, of each class, or with the mean rating."""
 
 ALARMING = 0.6
 """An AUROC of a control at or above it is worth a sentence, if its interval also excludes chance."""
@@ -49,8 +54,8 @@ class Trap:
     """Something else than the state by which a label can be told.
 
     Attributes:
-        control: `CLOCK`, `PLACE` or `person alone`.
-        figure: AUROC of the control; of `person alone`, the share of people with one class, without an interval.
+        control: `CLOCK`, `PLACE` or `PERSON`.
+        figure: AUROC of the control; or, of `PERSON`, the share of people with one class, without an interval.
         sentence: for a reader.
     """
 
@@ -81,7 +86,7 @@ class PermutationTest:
 
 @dataclass(frozen=True)
 class TimeAlone:
-    """Class shares by the time in the session, or by the ordinal number of the block; looks at no feature.
+    """Class shares or mean rating by the time in the session, or by the number of the block; looks at no feature.
 
     Attributes:
         by_block: whether the block's number stands for the time.
@@ -89,16 +94,14 @@ class TimeAlone:
 
     by_block: bool = False
 
-    def fit(self, windows: WindowSet, task: Task, rows: Rows, seed: int) -> Predictor:
-        """See `training.evaluation.estimator.Classifier`."""
+    def fit(self, windows: WindowSet, target: Task | str, rows: Rows, seed: int) -> Predictor:
+        """See `training.evaluation.estimator`."""
         clock = self.clock(windows)
         edges = np.unique(np.quantile(clock[rows], np.linspace(0, 1, CLOCK_BINS + 1)[1:-1]))
         if self.by_block:
             edges = np.unique(clock[rows])
-        allowed = windows.allowed[task.name][rows].astype(np.float64)
-        counts = np.full((len(edges) + 1, len(task.classes)), SMOOTHING)
-        np.add.at(counts, np.searchsorted(edges, clock[rows], "right"), allowed / allowed.sum(1, keepdims=True))
-        return _ByTime(self, edges, counts / counts.sum(1, keepdims=True))
+        bins = np.searchsorted(edges, clock[rows], "right")
+        return _ByTime(self, edges, _mean_answers(windows, target, rows, bins, len(edges) + 1))
 
     def clock(self, windows: WindowSet) -> Floats:
         """Seconds into the session, or the block's number in it; float64 [N]."""
@@ -115,23 +118,55 @@ class TimeAlone:
 
 
 @dataclass(frozen=True)
+class PersonAlone:
+    """Class shares or mean rating of each person's windows; looks at no feature. Strangers get even shares."""
+
+    def fit(self, windows: WindowSet, target: Task | str, rows: Rows, seed: int) -> Predictor:
+        """See `training.evaluation.estimator`."""
+        people, inverse = np.unique(windows.people[rows], return_inverse=True)
+        return _ByPerson(people, _mean_answers(windows, target, rows, inverse, len(people) + 1))
+
+
+@dataclass(frozen=True)
 class _ByTime:
     control: TimeAlone
     edges: Floats
-    shares: Floats
+    answers: Floats
 
     def __call__(self, windows: WindowSet, rows: Rows) -> Floats:
-        bins = np.searchsorted(self.edges, self.control.clock(windows)[rows], "right")
-        chosen: Floats = self.shares[bins]
+        chosen: Floats = self.answers[np.searchsorted(self.edges, self.control.clock(windows)[rows], "right")]
         return chosen
 
 
-def control_studies(windows: WindowSet, task: Task, protocol: SplitProtocol) -> list[Study]:
-    """The controls that are fitted, under the same splits as what they stand beside."""
+@dataclass(frozen=True)
+class _ByPerson:
+    people: Names
+    answers: Floats
+
+    def __call__(self, windows: WindowSet, rows: Rows) -> Floats:
+        index = np.searchsorted(self.people, windows.people[rows])
+        known = np.isin(windows.people[rows], self.people)
+        chosen: Floats = self.answers[np.where(known, index, len(self.people))]
+        return chosen
+
+
+def control_studies(windows: WindowSet, target: Task | str, protocol: SplitProtocol) -> list[Study]:
+    """The controls by time, under the same splits as what they stand beside."""
     return [
-        Study(task, Ingredient(name, "none", "none", control=True), windows, TimeAlone(name == PLACE), protocol)
+        Study(target, Ingredient(name, "none", "none", control=True), windows, TimeAlone(name == PLACE), protocol)
         for name in (CLOCK, PLACE)
     ]
+
+
+def person_study(windows: WindowSet, target: Task | str) -> Study:
+    """The control by person.
+
+    Raises:
+        InputError: nobody has labels in two blocks.
+    """
+    study = Study(target, Ingredient(PERSON, "none", "none", control=True), windows, PersonAlone(), OtherBlocks())
+    study.protocol.folds(windows, usable_rows(windows, target), None, 0)
+    return study
 
 
 def traps(windows: WindowSet, task: Task, protocol: SplitProtocol) -> list[Trap]:
@@ -140,15 +175,20 @@ def traps(windows: WindowSet, task: Task, protocol: SplitProtocol) -> list[Trap]
     Raises:
         InputError: the task cannot be validated on these windows.
     """
+    single = _one_class_each(windows, task)
+    studies = control_studies(windows, task, protocol)
+    if not single:
+        with suppress(InputError):
+            studies.append(person_study(windows, task))
     found = []
-    for result in validate(control_studies(windows, task, protocol), workers=1):
+    for result in validate(studies, workers=1):
         figure = result.metrics["auroc_per_person"]
         if not math.isfinite(figure.value):
             figure = result.metrics["auroc"]
         if figure.value >= ALARMING and figure.low > 0.5:
             name = result.ingredient.model
             found.append(Trap(name, figure, _sentence(task, f"the {name}", f"AUROC {figure.value:.2f}")))
-    return found + _person_trap(windows, task)
+    return found + single
 
 
 def permutation_test(
@@ -195,10 +235,10 @@ def permute_labels(windows: WindowSet, task: Task, generator: np.random.Generato
         own = np.flatnonzero(owner == person)
         order[own] = generator.permutation(own)
     allowed[rows] = labels[order][inverse]
-    return replace(windows, allowed={**windows.allowed, task.name: allowed})
+    return windows.relabelled(task.name, allowed)
 
 
-def _person_trap(windows: WindowSet, task: Task) -> list[Trap]:
+def _one_class_each(windows: WindowSet, task: Task) -> list[Trap]:
     """Where most people carry one class only, a score compares people, not states."""
     rows = usable_rows(windows, task)
     names = np.unique(windows.people[rows])
@@ -207,7 +247,21 @@ def _person_trap(windows: WindowSet, task: Task) -> list[Trap]:
     if share < ALARMING_SHARE:
         return []
     sentence = _sentence(task, "the person alone", f"{sum(single)} of {len(names)} people have one class only")
-    return [Trap("person alone", Figure(share, math.nan, math.nan, len(names)), sentence)]
+    return [Trap(PERSON, Figure(share, math.nan, math.nan, len(names)), sentence)]
+
+
+def _mean_answers(windows: WindowSet, target: Task | str, rows: Rows, group: Rows, groups: int) -> Floats:
+    """Class shares [groups, C], or mean rating [groups], of the windows of each group."""
+    if isinstance(target, str):
+        ratings = windows.scales[target][rows]
+        total = SMOOTHING * ratings.mean() + np.bincount(group, ratings, groups)
+        means: Floats = total / (SMOOTHING + np.bincount(group, minlength=groups))
+        return means
+    allowed = windows.allowed[target.name][rows].astype(np.float64)
+    counts = np.full((groups, len(target.classes)), SMOOTHING)
+    np.add.at(counts, group, allowed / allowed.sum(1, keepdims=True))
+    shares: Floats = counts / counts.sum(1, keepdims=True)
+    return shares
 
 
 def _sentence(task: Task, what: str, how_well: str) -> str:

@@ -4,6 +4,7 @@
     PersonKFold         the people in k groups, another grouping for each seed; leaves out a holdout if told to
     Holdout             the people that a `PersonKFold` with the same share left out, tested by a model of all others
     FewShot             leave one person out, with k labelled minutes of that person to learn from
+    OtherBlocks         leave one block out, with the person's other blocks to learn from: for a control alone
 
 A person's blocks are never cut: on one side of a split stand whole people, and calibration takes minutes of one block
 to test on the person's other blocks.
@@ -170,6 +171,31 @@ class FewShot:
         return f"leave one person out, with {self.k} labelled minutes of another block of that person"
 
 
+@dataclass(frozen=True)
+class OtherBlocks:
+    """Leave one block out, with the other people and the person's other blocks to learn from.
+
+    What a model reaches here it may owe to knowing the person. It serves to say how much that is worth, and no score of
+    a model is to be had by it. People with labels in one block only are not tested.
+    """
+
+    def folds(self, windows: WindowSet, rows: Rows, classes: NDArray[np.int64] | None, seed: int) -> list[Fold]:
+        """See `SplitProtocol`."""
+        folds = []
+        for person in people_of(windows, rows):
+            whole = _fold(windows, rows, [person])
+            blocks = windows.blocks[whole.test]
+            inside = [blocks == block for block in np.unique(blocks)]
+            if len(inside) > 1:
+                folds += [replace(whole, test=whole.test[own], shots=whole.test[~own]) for own in inside]
+        if not folds:
+            raise InputError("nobody has labels in two blocks, so what the person alone tells cannot be measured")
+        return folds
+
+    def __str__(self) -> str:
+        return "leave one block out, with the person's other blocks to learn from"
+
+
 def check_fold(windows: WindowSet, fold: Fold) -> None:
     """Refuse a split that shares people, or blocks of the tested people.
 
@@ -229,12 +255,14 @@ def dependence(windows: WindowSet, folds: Sequence[Fold]) -> float:
     """By how much the variance over people is to be multiplied because the folds of a round share what they learn from.
 
     With K folds it is 1 + K * tested / learned from, in people (Nadeau and Bengio 2003): about 2 where one person is
-    left out, 2.25 with five folds. People who are only tested, on one model, need nothing.
+    left out, 2.25 with five folds. People who are only tested, on one model, need nothing. Folds that test the same
+    people count once.
     """
-    if len(folds) < 2:
+    groups = {tuple(np.unique(windows.people[fold.test])) for fold in folds}
+    if len(groups) < 2:
         return 1.0
     shares = [len(set(windows.people[fold.test])) / len(set(windows.people[fold.train])) for fold in folds]
-    return 1 + len(folds) * float(np.mean(shares))
+    return 1 + len(groups) * float(np.mean(shares))
 
 
 def people_of(windows: WindowSet, rows: Rows) -> Names:

@@ -10,6 +10,7 @@ should abstain, not be scored.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from training.evaluation.estimator import Classifier, Regressor
 from training.evaluation.fold_engines import ENGINES, run_jobs
 from training.evaluation.people_metrics import (
     BINS,
+    Measurement,
     ScaleRound,
     TaskRound,
     confusion_by_person,
@@ -36,6 +38,8 @@ from training.evaluation.results import Figure, Ingredient, Result
 from training.windows import Rows, WindowSet
 
 __all__ = ["ENGINES", "Figure", "Ingredient", "Leak", "Result", "Study", "seen_windows", "usable_rows", "validate"]
+
+RANKED_WITHIN = {"auroc_per_person", "spearman_per_person"}
 
 Floats = NDArray[np.float64]
 
@@ -100,6 +104,8 @@ def validate(
         for seed in range(seeds)
         for fold in _folds(study, seed)
     ]
+    for study in studies:
+        study.windows.pooled()  # here once, and in no fold or process again
     answers: list[Floats] = [np.zeros(0)] * len(jobs)
     for done, (number, answer) in enumerate(run_jobs(_fit_and_predict, tuple(studies), jobs, engine, workers), 1):
         answers[number] = answer
@@ -178,6 +184,8 @@ def _result(study: Study, answers: Sequence[tuple[_Job, Floats]], seeds: int) ->
         curve = _reliability(of_task)
     else:
         measured = measure_scale([_tested_scale(study, study.target, parts) for parts in rounds.values()], spread)
+    if any(_tested_in_parts(study.windows, [fold for fold, _ in parts]) for parts in rounds.values()):
+        measured = _without_ranks_within(measured)
     return Result(
         task=study.name,
         kind="task" if isinstance(study.target, Task) else "scale",
@@ -192,6 +200,19 @@ def _result(study: Study, answers: Sequence[tuple[_Job, Floats]], seeds: int) ->
         confusion=confusion,
         reliability=curve,
     )
+
+
+def _tested_in_parts(windows: WindowSet, folds: Sequence[Fold]) -> bool:
+    """Whether a person is tested by several folds of a round, which know different things of that person."""
+    tested = [np.unique(windows.people[fold.test]) for fold in folds]
+    return len(np.unique(np.concatenate(tested))) < sum(map(len, tested))
+
+
+def _without_ranks_within(measured: Measurement) -> Measurement:
+    """Scores of models that know different things of a person cannot be ranked against each other within the person."""
+    unknown = dict.fromkeys(RANKED_WITHIN & measured.figures.keys(), Figure(math.nan, math.nan, math.nan, 0))
+    kept = {name: values for name, values in measured.per_person.items() if name not in RANKED_WITHIN}
+    return Measurement({**measured.figures, **unknown}, kept)
 
 
 def _reliability(rounds: Sequence[TaskRound]) -> Reliability:

@@ -19,19 +19,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sentry_proto.errors import InputError
 from sentry_proto.tasks import Task
 from training.evaluation.estimator import Predictor
 from training.evaluation.gate import class_balance
 from training.pooling import seen_columns
+from training.trainers.columns import Binned, Standardised
 from training.trainers.fusion_fitting import Fusion, FusionRecipe, fit_fusion
 from training.trainers.state_heads import MOST_BALANCE, TaskHead, fit_head
 from training.windows import Rows, WindowSet
@@ -267,13 +264,14 @@ class _FusedScale:
 class _Classes:
     """A fitted scikit-learn classifier; classes that it has never met get no probability."""
 
+    shown: Standardised | Binned
     model: Any
     classes: int
 
     def __call__(self, windows: WindowSet, rows: Rows) -> Array:
         result = np.zeros((len(rows), self.classes))
         if len(rows):
-            result[:, self.model.classes_] = self.model.predict_proba(_columns(windows, rows))
+            result[:, self.model.classes_] = self.model.predict_proba(self.shown(_columns(windows, rows)))
         return result
 
 
@@ -290,10 +288,14 @@ class _OnlyClass:
 
 @dataclass(frozen=True)
 class _Ratings:
+    shown: Standardised | Binned
     model: Any
 
     def __call__(self, windows: WindowSet, rows: Rows) -> Array:
-        return self.model.predict(_columns(windows, rows)).astype(np.float64) if len(rows) else np.zeros(0)
+        if not len(rows):
+            return np.zeros(0)
+        predicted: NDArray[np.float64] = self.model.predict(self.shown(_columns(windows, rows))).astype(np.float64)
+        return predicted
 
 
 def _fit_classifier(model: Any, windows: WindowSet, task: Task, rows: Rows) -> Predictor:
@@ -303,27 +305,19 @@ def _fit_classifier(model: Any, windows: WindowSet, task: Task, rows: Rows) -> P
     window, label = np.nonzero(allowed)
     if len(np.unique(label)) == 1:
         return _OnlyClass(int(label[0]), len(task.classes))
-    columns = _columns(windows, rows)
-    pipeline = _pipeline(model, columns)
+    columns = _columns(windows, rows)[window]
     share = (balanced / allowed.sum(1))[window]
-    pipeline.fit(columns[window], label, model__sample_weight=share)
-    return _Classes(pipeline, len(task.classes))
+    shown = Binned.of(columns, share) if isinstance(model, HistGradientBoostingClassifier) else Standardised.of(columns)
+    model.fit(shown(columns), label, sample_weight=share)
+    return _Classes(shown, model, len(task.classes))
 
 
 def _fit_regressor(model: Any, windows: WindowSet, scale: str, rows: Rows) -> Predictor:
     columns = _columns(windows, rows)
-    pipeline = _pipeline(model, columns)
-    pipeline.fit(columns, windows.scales[scale][rows])
-    return _Ratings(pipeline)
-
-
-def _pipeline(model: Any, columns: Array) -> Any:
-    """Linear models get standardised columns without gaps; trees take them with theirs, but no empty one."""
-    filled = np.flatnonzero(~np.isnan(columns).all(0)).tolist()
-    seen = ("seen", ColumnTransformer([("seen", "passthrough", filled)]))
-    if isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
-        return Pipeline([seen, ("model", model)])
-    return Pipeline([seen, ("gaps", SimpleImputer()), ("standardise", StandardScaler()), ("model", model)])
+    trees = isinstance(model, HistGradientBoostingRegressor)
+    shown = Binned.of(columns, np.ones(len(rows))) if trees else Standardised.of(columns)
+    model.fit(shown(columns), windows.scales[scale][rows])
+    return _Ratings(shown, model)
 
 
 def _columns(windows: WindowSet, rows: Rows) -> Array:
