@@ -12,7 +12,6 @@ from functools import singledispatchmethod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import select
 
 from sentry_proto.codec import decode_record
@@ -20,11 +19,10 @@ from sentry_proto.layout import N_MODALITIES, N_SECOND
 from sentry_proto.tasks import Task
 from sentry_proto.types import FeatureWindow, Float32, Window
 from trainer_service import registry, schema
+from trainer_service.candidate import make_candidate, needed
 from trainer_service.jobs import Finding, Job, Learn, Outcome, Prepare, Republish
 from trainer_service.labels import Opinion, opinions
-from trainer_service.partition import HOLDOUT, TRAIN
 from trainer_service.store import Store
-from training.evaluation.gate import cluster_ids, judge
 from training.export.state_heads import export_bundle, load_bundle
 from training.feature_space import SECOND_SPACE
 from training.pooling import pool
@@ -59,7 +57,7 @@ class Workbench:
     @do.register
     def _(self, job: Prepare) -> Outcome:
         for held in self._opinions(tuple(self._tasks)).values():
-            self._fetch(held)
+            self._fetch(needed(held))
         return Outcome()
 
     @do.register
@@ -67,7 +65,8 @@ class Workbench:
         heads, metrics = self._live(job.parent)
         findings = []
         for name, held in self._opinions(job.tasks).items():
-            candidate, finding = self._try(self._tasks[name], held, heads.get(name))
+            live = metrics.get(name, {})
+            candidate, finding = make_candidate(self._tasks[name], held, self._fetch, heads.get(name), live)
             findings.append(finding)
             if finding.passed:
                 heads[name], metrics[name] = candidate, finding.metrics
@@ -112,26 +111,6 @@ class Workbench:
         with self._store.read() as connection:
             return {name: opinions(connection, name) for name in tasks}
 
-    def _try(self, task: Task, held: Sequence[Opinion], incumbent: TaskHead | None) -> tuple[TaskHead, Finding]:
-        """Fit a candidate on the people to train on, and judge it on those held out."""
-        pooled, allowed = self._fetch(held), _allowed(task, held)
-        weights = np.array([opinion.weight for opinion in held])
-        people = [opinion.participant for opinion in held]
-        train = np.array([opinion.partition == TRAIN for opinion in held])
-        holdout = np.array([opinion.partition == HOLDOUT for opinion in held])
-        trained_on = [person for person, here in zip(people, train, strict=True) if here]
-        head = fit_head(task, pooled[train], allowed[train], weights[train], trained_on, incumbent)
-        judged = [opinion for opinion, here in zip(held, holdout, strict=True) if here]
-        verdict = judge(
-            task,
-            allowed[holdout],
-            head.predict(pooled[holdout]).mean,
-            incumbent.predict(pooled[holdout]).mean if incumbent else None,
-            _prior(allowed[train], weights[train]),
-            cluster_ids([o.participant for o in judged], [o.session for o in judged], [o.start for o in judged]),
-        )
-        return head, Finding(task.name, verdict.passed, verdict.reason, verdict.metrics, len(held), len(set(people)))
-
     def _fetch(self, held: Sequence[Opinion]) -> Float32:
         """Pooled windows of these opinions, float32 [N, D]."""
         missing = list({opinion.window_id for opinion in held} - self._pooled.keys())
@@ -160,17 +139,3 @@ def _pool(records: Mapping[str, bytes]) -> dict[str, Float32]:
         baseline = np.stack([np.stack([f.baseline.centre, f.baseline.scale]) for f in features])
         pooled |= dict(zip(windows, pool(values, coverage, baseline), strict=True))
     return pooled
-
-
-def _allowed(task: Task, held: Sequence[Opinion]) -> NDArray[np.bool_]:
-    """Which classes each label leaves possible, bool [N, C]."""
-    rows = [[name in task.allowed(opinion.value) for name in task.classes] for opinion in held]
-    return np.array(rows, bool).reshape(len(held), len(task.classes))
-
-
-def _prior(allowed: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Class shares among the labels, float [C]; a label that allows several classes is split evenly."""
-    parts = allowed / allowed.sum(1, keepdims=True)
-    mass = weights @ parts
-    shares: NDArray[np.float64] = mass / mass.sum()
-    return shares

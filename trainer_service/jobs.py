@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Prepare:
-    """Read and pool all labelled windows now, so that the next run need not."""
+    """Read and pool now what a run would need, so that the next one need not."""
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,7 @@ class Opinion:
     start: float
     value: str
     weight: float
+    rater: str
 
 
 def opinions(connection: Connection, task: str) -> list[Opinion]:
@@ -226,6 +227,7 @@ def opinions(connection: Connection, task: str) -> list[Opinion]:
             row.start,
             row.value,
             row.confidence / raters[window_id],
+            row.rater,
         )
         for (window_id, _), row in newest.items()
     ]

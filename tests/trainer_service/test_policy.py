@@ -22,6 +22,7 @@ def opinions(people: int, per_person: int, values: Sequence[str] = ("calm", "str
             60.0 * n,
             values[n % len(values)],
             1.0,
+            "ann",
         )
         for person in range(1, people + 1)
         for n in range(per_person)
