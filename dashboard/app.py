@@ -11,8 +11,8 @@ from dashboard import overview, rates, review, self_report
 from dashboard.attention import acted
 from dashboard.cli import ACTED_VARIABLE, SELF_REPORT_VARIABLE
 from dashboard.connection import ask
-from dashboard.markup import joined, tag
 from sentry_proto.errors import SentryError
+from training.active_learning.review.markup import STYLE, joined, tag
 
 HERE = Path(__file__).parent
 BANNER_S = 5.0
@@ -32,6 +32,7 @@ def banner() -> None:
 
 st.set_page_config("Sentry", page_icon=str(HERE / "icon.svg"), layout="wide")
 st.logo(str(HERE / "logo.svg"), size="large")
+st.html(STYLE)
 st.html(HERE / "style.css")
 alone = SELF_REPORT_VARIABLE in os.environ
 theirs = st.Page(self_report.page, title="Self-report", url_path="self-report", default=alone)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard.wording import duration, plural
+from dashboard.wording import duration
 from sentry_proto.types import CameraState
+from training.active_learning.review.words import plural
 
 SPOOL_IS_LONG = 200
 """Windows waiting on an agent; more than a moment's backlog."""

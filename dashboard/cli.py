@@ -6,10 +6,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from sentry_proto.errors import SentryError
 from sentry_proto.keys import CONTROL, KeyFile
+from training.active_learning.review.serve import become, server_arguments
 
 KEY_VARIABLE = "SENTRY_CONTROL_KEY"
 ACTED_VARIABLE = "SENTRY_ACTED"
@@ -30,22 +30,6 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def server_arguments(address: str, port: int) -> list[str]:
-    """Streamlit's arguments. What no other configuration file may change stands here, the rest beside the script."""
-    options = {
-        "server.address": address,
-        "server.port": str(port),
-        "server.headless": "true",
-        "browser.gatherUsageStats": "false",
-    }
-    return ["run", str(SCRIPT), *(f"--{name}={value}" for name, value in options.items())]
-
-
-def become(command: list[str]) -> NoReturn:
-    """Replace this process: Streamlit wants the main thread and handles signals itself."""
-    os.execv(command[0], command)  # noqa: S606
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Check the key file, then become the web server."""
     chosen = parser().parse_args(arguments)
@@ -60,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.self_report:
         os.environ[SELF_REPORT_VARIABLE] = "1"
     print(f"The dashboard is at http://{chosen.address}:{chosen.port}", flush=True)
-    become([sys.executable, "-m", "streamlit", *server_arguments(chosen.address, chosen.port)])
+    return become([sys.executable, "-m", "streamlit", *server_arguments(SCRIPT, chosen.address, chosen.port)])
 
 
 if __name__ == "__main__":

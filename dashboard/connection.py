@@ -10,10 +10,10 @@ from typing import Any
 import streamlit as st
 
 from dashboard.cli import KEY_VARIABLE
-from dashboard.markup import note
 from sentry_proto.control import ControlClient
 from sentry_proto.errors import PeerUnreachable, SentryError
 from sentry_proto.keys import CONTROL, KeyFile
+from training.active_learning.review.markup import note
 
 PATIENCE_S = 3.0
 """How long a page waits for an answer before it says so."""

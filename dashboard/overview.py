@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from dashboard.attention import attention
 from dashboard.connection import ask, live
-from dashboard.markup import Html, empty, facts, joined, muted, note, panel, pill, stacked, table, tag
 from dashboard.story import Chapter, story
-from dashboard.wording import ABSTAINING, clock, count, duration, percent, version
+from dashboard.wording import duration
+from training.active_learning.review.markup import (
+    Html,
+    browser_zone,
+    empty,
+    facts,
+    joined,
+    muted,
+    note,
+    panel,
+    pill,
+    stacked,
+    table,
+    tag,
+)
+from training.active_learning.review.words import ABSTAINING, clock, count, percent, version
 
 REFRESH_S = 2.0
 SHOWN_ALERTS = 8
@@ -125,9 +138,3 @@ def _alert_row(alert: Mapping[str, Any], zone: tzinfo) -> list[object]:
         version(alert["model_version"]),
         pill(_VERDICT_TONES[verdict], verdict) if verdict else pill("quiet", "not judged"),
     ]
-
-
-def browser_zone() -> tzinfo:
-    """The reader's own time zone, as the browser tells it."""
-    name = st.context.timezone
-    return ZoneInfo(name) if name else UTC

@@ -8,8 +8,8 @@ from typing import Any
 
 import altair as alt
 
-from dashboard.chart_look import LOOK, POINT, SOFT
 from dashboard.wording import PER_HOUR, interval, quantity
+from training.active_learning.review.look import LOOK, POINT, SOFT
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from typing import Any
 import streamlit as st
 
 from dashboard.connection import ask, live
-from dashboard.markup import Html, empty, joined, muted, note, panel, stacked, table, tag
 from dashboard.rate_charts import RATES, Rate, change, chart
-from dashboard.wording import count, interval, quantity, version
+from dashboard.wording import interval, quantity
+from training.active_learning.review.markup import Html, empty, joined, muted, note, panel, stacked, table, tag
+from training.active_learning.review.words import count, version
 
 REFRESH_S = 4.0
 EVERYONE = "everyone"

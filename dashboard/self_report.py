@@ -13,12 +13,11 @@ import streamlit as st
 
 from dashboard.connection import ask, live
 from dashboard.diary import Diary
-from dashboard.markup import empty, heading, joined, note, tag
-from dashboard.overview import browser_zone
-from dashboard.wording import clock
 from sentry_proto.limits import MAX_TEXT
 from sentry_proto.questionnaires import Questionnaire
 from sentry_proto.tasks import FOCUS, STRESS, Task, tasks_from_json
+from training.active_learning.review.markup import browser_zone, empty, heading, joined, note, tag
+from training.active_learning.review.words import clock
 
 REFRESH_S = 2.0
 EARLIER = 200

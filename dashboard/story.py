@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard.wording import plural
+from training.active_learning.review.words import plural
 
 _TONES = {"published": "good", "refused": "bad", "waiting": "warn"}
 

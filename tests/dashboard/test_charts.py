@@ -1,29 +1,30 @@
 from __future__ import annotations
 
-from dashboard import curves, rate_charts
+from dashboard import rate_charts
 from tests.dashboard.fake_trainer import features, rates_row
+from training.active_learning.review import chart
+from training.active_learning.sheets import CURVES, series
 
 
 def test_curve_has_a_gap_where_nothing_was_seen() -> None:
-    rows = curves.points(features(), curves.CURVES[0])
+    rows = chart.points({curve.name: series(features(), curve) for curve in CURVES}, CURVES[0])
     assert all(row["value"] is not None for row in rows[:24])
     assert all(row["value"] is None for row in rows[24:])
 
 
 def test_curve_of_several_features_is_their_sum() -> None:
-    names = [name for curve in curves.CURVES for name in curve.features]
+    names = [name for curve in CURVES for name in curve.features]
     values = {"names": names, "values": [[0.25] * len(names), [0.25] * (len(names) - 1) + [None]]}
-    last = curves.CURVES[-1]
-    assert [row["value"] for row in curves.points(values, last)] == [1.0, None]
+    assert series(values, CURVES[-1]) == [1.0, None]
 
 
 def test_every_curve_exists_in_the_layout() -> None:
     names = features()["names"]
-    assert all(name in names for curve in curves.CURVES for name in curve.features)
+    assert all(name in names for curve in CURVES for name in curve.features)
 
 
 def test_camera_states_become_stretches() -> None:
-    assert curves.runs("oonu") == [
+    assert chart.runs("oonu") == [
         {"from": 0, "to": 2, "state": "ok"},
         {"from": 2, "to": 3, "state": "no face"},
         {"from": 3, "to": 4, "state": "unplugged"},

@@ -3,13 +3,14 @@ from __future__ import annotations
 import pytest
 
 from dashboard import wording
+from training.active_learning.review import words
 
 
 @pytest.mark.parametrize(
     ("share", "text"), [(0, "0 %"), (0.004, "0.4 %"), (0.0994, "9.9 %"), (0.0996, "10 %"), (0.5, "50 %"), (1, "100 %")]
 )
 def test_percent(share: float, text: str) -> None:
-    assert wording.percent(share) == text
+    assert words.percent(share) == text
 
 
 @pytest.mark.parametrize(
@@ -30,4 +31,4 @@ def test_interval_has_unit_and_n_or_says_what_is_missing() -> None:
 
 
 def test_clock_is_utc_unless_told() -> None:
-    assert wording.clock(1_750_000_000.0) == "15:06:40"
+    assert words.clock(1_750_000_000.0) == "15:06:40"

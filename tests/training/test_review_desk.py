@@ -1,31 +1,43 @@
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from dashboard.labelling import Click, Desk
 from sentry_proto.errors import PeerUnreachable
+from sentry_proto.types import Label
+from training.active_learning.review.desk import Click, Desk, Waiting
+from training.active_learning.sheets import Sheet
 
 
 class Ledger:
-    """A trainer that stores labels by id; it can be away."""
+    """A tray that keeps labels by id; it can be away."""
 
     def __init__(self) -> None:
-        self.stored: dict[str, dict[str, Any]] = {}
-        self.calls = 0
+        self.stored: dict[str, Label] = {}
         self.away = False
 
-    def __call__(self, method: str, **params: Any) -> dict[str, Any]:
-        self.calls += 1
+    def tasks(self) -> Sequence[str]:
+        return ["stress"]
+
+    def waiting(self, task: str, rater: str) -> Waiting:
+        return Waiting(QUEUE, more=False)
+
+    def sheet(self, task: str, window_id: str) -> Sheet:
+        raise NotImplementedError
+
+    def put(self, label: Label) -> bool:
         if self.away:
             raise PeerUnreachable("no answer")
-        if method == "withdraw":
-            return {"withdrawn": self.stored.pop(params["label_id"], None) is not None}
-        fresh = params["label_id"] not in self.stored
-        self.stored.setdefault(params["label_id"], params)
-        return {"stored": True, "fresh": fresh}
+        fresh = label.label_id not in self.stored
+        self.stored.setdefault(label.label_id, label)
+        return fresh
+
+    def withdraw(self, label_id: str) -> bool:
+        if self.away:
+            raise PeerUnreachable("no answer")
+        return self.stored.pop(label_id, None) is not None
 
 
-QUEUE: list[dict[str, Any]] = [{"window_id": "a"}, {"window_id": "b"}]
+QUEUE = ("a", "b")
 
 
 def click(window_id: str = "a", value: str = "calm") -> Click:
@@ -46,7 +58,7 @@ def test_second_half_of_a_double_click_on_the_next_window_is_ignored() -> None:
     desk.label(trainer, click("a"), 10.0)
     desk.choose(QUEUE[1:], "stress", 10.1)
     desk.label(trainer, click("b"), 10.2)
-    assert [label["window_id"] for label in trainer.stored.values()] == ["a"]
+    assert [label.window_id for label in trainer.stored.values()] == ["a"]
     desk.label(trainer, click("b"), 11.0)
     assert len(trainer.stored) == 2
 
@@ -71,12 +83,12 @@ def test_after_undo_the_window_is_back_and_takes_a_new_label() -> None:
     desk.choose(QUEUE[1:], "stress", 10.5)
     desk.undo(trainer)
     assert trainer.stored == {}
-    assert desk.choose(QUEUE[::-1], "stress", 11.0) == {"window_id": "a"}
+    assert desk.choose(QUEUE[::-1], "stress", 11.0) == "a"
     desk.label(trainer, click(value="stressed"), 12.0)
-    assert [label["value"] for label in trainer.stored.values()] == ["stressed"]
+    assert [label.value for label in trainer.stored.values()] == ["stressed"]
 
 
 def test_window_stays_on_the_desk_while_the_queue_is_reordered() -> None:
     desk = Desk()
-    assert desk.choose(QUEUE, "stress", 0.0) == {"window_id": "a"}
-    assert desk.choose(QUEUE[::-1], "stress", 1.0) == {"window_id": "a"}
+    assert desk.choose(QUEUE, "stress", 0.0) == "a"
+    assert desk.choose(QUEUE[::-1], "stress", 1.0) == "a"

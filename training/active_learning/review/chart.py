@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import altair as alt
 
-from dashboard.chart_look import INK, LOOK, POINT, SECOND
 from sentry_proto.types import CAMERA_STATES
+from training.active_learning.review.look import INK, LOOK, POINT, SECOND
+from training.active_learning.sheets import CURVES, Curve, Series
 
 HEIGHT = 52
 INSIDE = {"fillColor": "#ffffffd9", "padding": 2, "offset": 0, "labelLimit": 260}
@@ -22,42 +22,15 @@ STATE_COLOURS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One line: what it is called, its unit, and the features of a second whose sum it shows."""
-
-    panel: str
-    line: str
-    features: tuple[str, ...]
-
-
-CURVES: tuple[Curve, ...] = (
-    Curve("Smile", "mouth corners up", ("blendshape_mouthSmile_mean",)),
-    Curve("Brow", "lowered", ("blendshape_browDown_mean",)),
-    Curve("Brow", "raised", ("blendshape_browInnerUp_mean",)),
-    Curve("Head motion, deg/s", "speed", ("head_speed_mean",)),
-    Curve("Slouch, shoulder widths", "slouch", ("slouch_mean",)),
-    Curve("Expression, probability", "happy", ("emotion_happy_mean",)),
-    Curve(
-        "Expression, probability",
-        "angry, disgust, fear or sad",
-        tuple(f"emotion_{name}_mean" for name in ("angry", "disgust", "fear", "sad")),
-    ),
-)
 COLOURS = (POINT, SECOND)
 SHARES = ("Smile", "Brow", "Expression, probability")
 """Panels whose axis is always 0 to 1, so that a rater can compare one window with the next."""
 
 
-def points(features: Mapping[str, Any], curve: Curve) -> list[dict[str, float | str | None]]:
-    """The curve as rows of second, value and line; value is None in a second in which a part was not seen."""
-    columns = [features["names"].index(name) for name in curve.features if name in features["names"]]
-    rows: list[dict[str, float | str | None]] = []
-    for second, values in enumerate(features["values"]):
-        parts = [values[column] for column in columns]
-        seen = columns and None not in parts
-        rows.append({"second": second + 0.5, "value": sum(parts) if seen else None, "line": curve.line})
-    return rows
+def points(curves: Mapping[str, Series], curve: Curve) -> list[dict[str, float | str | None]]:
+    """The curve as rows of second, value and line; value is None in a second in which it was not seen."""
+    values = curves.get(curve.name, ())
+    return [{"second": second + 0.5, "value": value, "line": curve.line} for second, value in enumerate(values)]
 
 
 def runs(camera_states: str) -> list[dict[str, float | str]]:
@@ -71,10 +44,10 @@ def runs(camera_states: str) -> list[dict[str, float | str]]:
     return stretches
 
 
-def chart(features: Mapping[str, Any], camera_states: str) -> Any:
+def chart(curves: Mapping[str, Series], camera_states: str) -> Any:
     """All panels above one another over the same seconds, the camera's state at the bottom."""
-    length = max(len(features["values"]), 1)
-    panels = [_panel(features, name, list(curves), length) for name, curves in groupby(CURVES, lambda c: c.panel)]
+    length = max(len(camera_states), 1)
+    panels = [_panel(curves, name, list(lines), length) for name, lines in groupby(CURVES, lambda curve: curve.panel)]
     return (
         alt.vconcat(*panels, _states(camera_states, length), spacing=4)
         .resolve_scale(color="independent")
@@ -82,9 +55,9 @@ def chart(features: Mapping[str, Any], camera_states: str) -> Any:
     )
 
 
-def _panel(features: Mapping[str, Any], name: str, curves: list[Curve], length: int) -> Any:
-    rows = [row for curve in curves for row in points(features, curve)]
-    lines = [curve.line for curve in curves]
+def _panel(curves: Mapping[str, Series], name: str, drawn: list[Curve], length: int) -> Any:
+    rows = [row for curve in drawn for row in points(curves, curve)]
+    lines = [curve.line for curve in drawn]
     axis = alt.Axis(labels=False, ticks=False, title=None)
     seconds = alt.X("second:Q", scale=alt.Scale(domain=[0, length], nice=False), axis=axis)
     legend = (

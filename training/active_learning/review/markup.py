@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, tzinfo
 from html import escape
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import streamlit as st
+
+STYLE = Path(__file__).with_name("style.css")
+"""The look of what this module makes."""
 
 GOOD, BAD, WARN, QUIET = "good", "bad", "warn", "quiet"
 """Tones; each has a word beside it wherever it is used, so that colour never speaks alone."""
@@ -83,3 +89,9 @@ def empty(what: str, what_to_do: str) -> Html:
 def note(tone: str, first: str, second: str = "") -> None:
     """Draw one sentence that matters, and a quieter one after it."""
     st.html(tag("div", joined([tag("strong", first), " ", tag("span", second)]), f"s-note s-{tone}"))
+
+
+def browser_zone() -> tzinfo:
+    """The reader's own time zone, as the browser tells it."""
+    name = st.context.timezone
+    return ZoneInfo(name) if name else UTC

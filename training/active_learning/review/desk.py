@@ -1,0 +1,129 @@
+"""What a click on the review page does, without Streamlit: one label id per window shown, nothing taken as stored
+before the tray says so, and undo.
+
+    shown --click--> stored --undo--> shown again, under a new label id
+      | click within MIN_LOOK_S: meant for the window before; ignored
+      | tray fails: not stored, the same id is sent by the next click
+
+A tray is where windows come from and where answers go: the trainer's queue, or a file.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sentry_proto.errors import SentryError
+from sentry_proto.types import Label
+from training.active_learning.sheets import Sheet
+
+MIN_LOOK_S = 0.4
+"""A click sooner than this after a window appeared is the second half of a double click on the one before."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Ids of the windows that wait, in the order in which to ask; `more` if there are others behind them."""
+
+    window_ids: tuple[str, ...]
+    more: bool
+
+
+class Tray(Protocol):
+    """Where windows come from and answers go; every method may raise a SentryError."""
+
+    def tasks(self) -> Sequence[str]:
+        """Names of the tasks that can be asked about."""
+
+    def waiting(self, task: str, rater: str) -> Waiting:
+        """What this rater has not answered yet."""
+
+    def sheet(self, task: str, window_id: str) -> Sheet:
+        """One window, to be judged for a task."""
+
+    def put(self, label: Label) -> bool:
+        """Keep an answer for good; False if its label id is known already, which changes nothing."""
+
+    def withdraw(self, label_id: str) -> bool:
+        """Take an answer back; False if there is none."""
+
+
+@dataclass(frozen=True)
+class Click:
+    """What a rater says about a window."""
+
+    window_id: str
+    task: str
+    value: str
+    rater: str
+
+
+@dataclass(frozen=True)
+class Given:
+    """A click that the tray has confirmed as stored."""
+
+    label_id: str
+    click: Click
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A tone of `markup` and what to tell the rater."""
+
+    tone: str
+    sentence: str
+
+
+@dataclass
+class Desk:
+    """One rater's desk; lives in the browser session. The labels themselves live where the tray puts them."""
+
+    given: list[Given] = field(default_factory=list)
+    skipped: set[tuple[str, str]] = field(default_factory=set)
+    outcome: Outcome | None = None
+    _label_ids: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    _shown: tuple[str, float] = ("", 0.0)
+
+    def choose(self, window_ids: Sequence[str], task: str, now: float) -> str | None:
+        """The window to show: the one that is on the desk while it still waits, else the first not skipped."""
+        waiting = [window_id for window_id in window_ids if (task, window_id) not in self.skipped]
+        chosen = self._shown[0] if self._shown[0] in waiting else next(iter(waiting), None)
+        if chosen is not None and chosen != self._shown[0]:
+            self._shown = (chosen, now)
+        return chosen
+
+    def label(self, tray: Tray, click: Click, now: float) -> None:
+        """Give a label; repeating it stores nothing twice."""
+        if click.window_id == self._shown[0] and now - self._shown[1] < MIN_LOOK_S:
+            return
+        label_id = self._label_ids.setdefault((click.rater, click.task, click.window_id), uuid.uuid4().hex)
+        label = Label(label_id, click.window_id, click.task, click.value, "observer", click.rater, created=now)
+        try:
+            fresh = tray.put(label)
+        except SentryError as error:
+            self.outcome = Outcome("bad", f"Not stored: {error}. Click again once that is mended; it is stored once.")
+            return
+        if fresh:
+            self.given.append(Given(label_id, click))
+            self.outcome = Outcome("good", f"Stored: {click.value}, by {click.rater}.")
+
+    def undo(self, tray: Tray) -> None:
+        """Withdraw the label given last."""
+        last = self.given[-1]
+        try:
+            withdrawn = tray.withdraw(last.label_id)
+        except SentryError as error:
+            self.outcome = Outcome("bad", f"Not withdrawn: {error}.")
+            return
+        self.given.pop()
+        self._label_ids = {key: label_id for key, label_id in self._label_ids.items() if label_id != last.label_id}
+        self._shown = (last.click.window_id, 0.0)
+        words = f"Withdrawn: {last.click.value}." if withdrawn else "It had been withdrawn already."
+        self.outcome = Outcome("quiet", f"{words} The window is back on the desk.")
+
+    def skip(self, task: str, window_id: str) -> None:
+        """Leave a window for later."""
+        self.skipped.add((task, window_id))
+        self.outcome = Outcome("quiet", "Left for later; nothing was stored.")

@@ -1,0 +1,181 @@
+"""The review page: one window at a time, labelled with one click or one key; for a trainer's queue and for a file.
+
+Keys: 1, 2, ... for the classes, T and F for the verdict on an alert, L to leave a window for later, U to undo.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from sentry_proto.limits import MAX_TEXT
+from training.active_learning.review.chart import chart
+from training.active_learning.review.desk import Click, Desk, Tray
+from training.active_learning.review.markup import (
+    Html,
+    browser_zone,
+    empty,
+    heading,
+    joined,
+    muted,
+    note,
+    panel,
+    pill,
+    tag,
+)
+from training.active_learning.review.words import ABSTAINING, clock, percent, plural, version
+from training.active_learning.sheets import Odds, Sheet
+
+REASONS = {
+    "alert": ("bad", "alert", "The model raised an alert in this window."),
+    "audit": ("good", "audit", "Drawn at random: such windows show what the model misses."),
+    "uncertain": ("warn", "uncertain", "The model is unsure here, so a label teaches it most."),
+}
+MOST_KEYS = 9
+
+
+def review(tray: Tray, desk: Desk, when_empty: str) -> bool:
+    """Draw the page's part below its title; whether there was a window to show.
+
+    Args:
+        tray: where windows come from and answers go.
+        desk: of this browser session.
+        when_empty: what to say when nothing waits.
+
+    Raises:
+        SentryError: from the tray, before anything is drawn of a window.
+    """
+    task, rater = _choices(tray)
+    waiting = tray.waiting(task, rater)
+    chosen = desk.choose(waiting.window_ids, task, time.time())
+    sheet = tray.sheet(task, chosen) if chosen is not None else None
+    if desk.outcome:
+        note(desk.outcome.tone, desk.outcome.sentence)
+    if sheet is None:
+        _nothing(tray, desk, task, when_empty)
+        return False
+    left = sum((task, window_id) not in desk.skipped for window_id in waiting.window_ids)
+    wide, narrow = st.columns([5, 3], gap="small")
+    with narrow:
+        _question(tray, desk, sheet, rater, f"{plural(left, 'window')}{' or more' if waiting.more else ''} to review")
+        if sheet.model_version is not None:
+            panel("What the model says", _model(sheet), version(sheet.model_version))
+    with wide:
+        _window(sheet)
+    return True
+
+
+def _choices(tray: Tray) -> tuple[str, str]:
+    """Task and rater, kept in the address so that a refreshed page still knows them."""
+    names = list(tray.tasks())
+    asked = st.query_params.get("task")
+    left, right = st.columns([5, 3], gap="small", vertical_alignment="bottom")
+    name = left.segmented_control(
+        "Task",
+        names,
+        default=asked if asked in names else names[0],
+        key="task",
+        required=True,
+        format_func=str.capitalize,
+    )
+    rater = right.text_input(
+        "Rater (a pseudonym)",
+        st.query_params.get("rater", ""),
+        key="rater",
+        max_chars=MAX_TEXT,
+        placeholder="such as R1",
+    ).strip()
+    st.query_params.update({"task": str(name), "rater": rater})
+    return str(name), rater
+
+
+def _nothing(tray: Tray, desk: Desk, task: str, when_empty: str) -> None:
+    if any(name == task for name, _ in desk.skipped):
+        st.button("Look again at what was left for later", on_click=desk.skipped.clear, shortcut="L")
+    panel("The queue is empty", empty(f"Nothing waits for a label on {task}.", when_empty))
+    if desk.given:
+        st.button("Undo the last label", on_click=desk.undo, args=(tray,), shortcut="U")
+
+
+def _question(tray: Tray, desk: Desk, sheet: Sheet, rater: str, how_many: str) -> None:
+    tone, word, why = REASONS.get(sheet.reason, ("quiet", sheet.reason, ""))
+    asking = f"Was {sheet.task} there?" if sheet.verdicts else f"Which {sheet.task} do you see?"
+    with st.container(border=True, key="answers", gap="small"):
+        heading(asking, how_many)
+        st.html(tag("div", joined([pill(tone, word), muted(f" {why}")]), "s-why"))
+        if not rater:
+            st.caption("Enter a rater's pseudonym above; every label keeps who gave it.")
+        if sheet.verdicts:
+            for place, value in zip(st.columns(len(sheet.verdicts), gap="small"), sheet.verdicts, strict=True):
+                _answer(place, tray, desk, Click(sheet.window_id, sheet.task, value, rater), value[0].upper())
+            st.caption("or say which class it was")
+        for number, value in enumerate(sheet.classes, 1):
+            key = str(number) if number <= MOST_KEYS else None
+            _answer(st, tray, desk, Click(sheet.window_id, sheet.task, value, rater), key)
+        _second_thoughts(tray, desk, sheet)
+
+
+def _second_thoughts(tray: Tray, desk: Desk, sheet: Sheet) -> None:
+    first, second = st.columns(2, gap="small")
+    first.button(
+        "Leave for later",
+        key="skip",
+        width="stretch",
+        type="tertiary",
+        shortcut="L",
+        on_click=desk.skip,
+        args=(sheet.task, sheet.window_id),
+    )
+    second.button(
+        "Undo",
+        key="undo",
+        width="stretch",
+        type="tertiary",
+        shortcut="U",
+        disabled=not desk.given,
+        on_click=desk.undo,
+        args=(tray,),
+    )
+
+
+def _answer(place: Any, tray: Tray, desk: Desk, click: Click, shortcut: str | None) -> None:
+    place.button(
+        click.value.capitalize(),
+        key=f"{click.task} {click.window_id} {click.value}",
+        width="stretch",
+        disabled=not click.rater,
+        shortcut=shortcut,
+        on_click=_clicked,
+        args=(tray, desk, click),
+    )
+
+
+def _clicked(tray: Tray, desk: Desk, click: Click) -> None:
+    desk.label(tray, click, time.time())
+
+
+def _window(sheet: Sheet) -> None:
+    zone = browser_zone()
+    when = f"{clock(sheet.start, zone)} to {clock(sheet.end, zone)}, {sheet.end - sheet.start:.0f} s"
+    with st.container(border=True, key="window"):
+        heading(f"{sheet.participant}, session {sheet.session}, at {sheet.agent}", when)
+        st.altair_chart(chart(sheet.curves, sheet.camera_states), width="stretch", theme=None)
+
+
+def _model(sheet: Sheet) -> Html:
+    if not sheet.odds:
+        return empty(f"{ABSTAINING.capitalize()}.", "No head had passed its gate when this window was scored.")
+    return joined(_odds(odds) for odds in sheet.odds)
+
+
+def _odds(odds: Odds) -> Html:
+    def bar(name: str, share: float) -> Html:
+        filled = Html(f'<i><b style="width:{100 * share:.1f}%"></b></i>')
+        return tag("div", joined([tag("span", name), filled, tag("span", percent(share))]))
+
+    spread = f"entropy {odds.entropy:.2f} nat, of it {odds.mutual_information:.2f} between the members"
+    head = tag("p", joined([tag("b", odds.task), " ", muted(spread)]), "s-line")
+    bars = (bar(name, share) for name, share in zip(odds.classes, odds.probabilities, strict=True))
+    return joined([head, tag("div", joined(bars), "s-odds")])
