@@ -9,6 +9,7 @@ import math
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from trainer_service import keyring, report_export
 from trainer_service.app import Settings, serve
 from trainer_service.keyring import Home
 from trainer_service.policy import DEFAULT_PER_RUN
+from trainer_service.queue_export import Wanted, fetch, live_consents, write
+from training.active_learning.labelling_files import FORMATS
 
 Json = dict[str, Any]
 
@@ -57,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, parents=[client], help=words)
     labels = commands.add_parser("labels", help="labels from a file")
     importing = labels.add_subparsers(dest="action", required=True).add_parser("import", parents=[client])
-    importing.add_argument("file", type=Path, help="CSV: window_id,task,value,rater[,source,confidence,label_id]")
+    importing.add_argument("file", type=Path, help="CSV or JSON Lines (window_id, task, value, rater), or Label Studio")
+    importing.add_argument("--rater", default="", help="whose the answers are that do not say")
+    _add_queue(commands, client)
     reports = commands.add_parser("reports", help="what participants have said of themselves")
     exporting = reports.add_subparsers(dest="action", required=True).add_parser("export", parents=[client])
     exporting.add_argument("--out", type=Path, required=True, help="the CSV file to write")
@@ -66,6 +71,20 @@ def _parser() -> argparse.ArgumentParser:
     rollback = commands.add_parser("rollback", parents=[client], help="publish an older version's heads again")
     rollback.add_argument("version", type=int, nargs="?", help="(the parent of the current one)")
     return parser
+
+
+def _add_queue(commands: Any, client: argparse.ArgumentParser) -> None:
+    queue = commands.add_parser("queue", help="windows that wait for a label")
+    export = queue.add_subparsers(dest="action", required=True).add_parser("export", parents=[client])
+    export.add_argument("--task", required=True, help="to be asked about")
+    export.add_argument("--format", choices=FORMATS, default="csv", help="of the file (%(default)s)")
+    export.add_argument("--out", type=Path, required=True, help="the file to write")
+    export.add_argument("--count", type=int, default=50, help="at most so many windows (%(default)s)")
+    export.add_argument("--rater", default="", help="skip what this rater has labelled (skip what anybody has)")
+    export.add_argument("--without", action="append", default=[], metavar="PARTICIPANT", help="nothing of this person")
+    export.add_argument(
+        "--consents", type=Path, action="append", metavar="FILE", help="an agent's consent.json: only under these"
+    )
 
 
 _LISTS = {
@@ -106,7 +125,9 @@ def _ask(arguments: argparse.Namespace) -> None:
 def _answer(arguments: argparse.Namespace, client: ControlClient) -> Any:
     """Call the method of the control API that a command stands for."""
     if arguments.command == "labels":
-        return client.call("import_labels", text=_read(arguments.file))
+        return client.call("import_labels", text=_read(arguments.file), rater=arguments.rater)
+    if arguments.command == "queue":
+        return _export_queue(arguments, client)
     if arguments.command == "reports":
         reports = report_export.fetch(client.call, arguments.participant)
         write_durable(arguments.out, report_export.to_csv(reports).encode())
@@ -114,6 +135,15 @@ def _answer(arguments: argparse.Namespace, client: ControlClient) -> Any:
     if arguments.command == "rollback" and arguments.version is not None:
         return client.call("rollback", version=arguments.version)
     return client.call(arguments.command)
+
+
+def _export_queue(arguments: argparse.Namespace, client: ControlClient) -> Json:
+    books = arguments.consents
+    consents = None if books is None else live_consents(books, time.time())
+    wanted = Wanted(arguments.task, arguments.count, arguments.rater, arguments.without, consents)
+    sheets, held_back = fetch(client.call, wanted)
+    files = write(sheets, arguments.format, arguments.out)
+    return {"written": len(sheets), "held_back": held_back, "files": [str(path) for path in files]}
 
 
 def _read(path: Path) -> str:
@@ -150,7 +180,12 @@ _PLAIN: Mapping[str, Callable[[Any], str]] = {
     "agents": lambda agents: "\n".join(map(_agent, agents)) or "nobody is enrolled yet",
     "decisions": lambda found: "\n".join(f"{d['verdict']:10} {d['reason']}" for d in found) or "none yet",
     "models": lambda models: "\n".join(map(_model, models)) or "none is published yet",
-    "labels": lambda done: f"{done['stored']} labels stored, {done['known']} were known already",
+    "labels": lambda done: (
+        f"{done['stored']} labels stored, {done['known']} were known already, {done['unanswered']} rows without answer"
+    ),
+    "queue": lambda done: (
+        f"{done['written']} windows written to {', '.join(done['files'])}; {done['held_back']} held back for consent"
+    ),
     "reports": lambda done: f"{done['written']} self-reports written to {done['file']}",
     "rollback": lambda done: f"the old heads are published as version {done['version']}",
     "retrain": lambda _: "the learner will run now",

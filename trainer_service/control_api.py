@@ -177,12 +177,12 @@ class ControlApi:
         self._learner.nudge()
         return {"withdrawn": withdrawn}
 
-    def import_labels(self, text: str) -> Json:
-        """Store a whole CSV file of labels, or nothing of it."""
+    def import_labels(self, text: str, rater: str = "") -> Json:
+        """Store a whole file of labels, or nothing of it."""
         with self._store.write() as connection:
-            stored, known = labels.put_file(connection, text, self._tasks, time.time())
+            done = labels.put_file(connection, text, self._tasks, time.time(), rater)
         self._learner.nudge()
-        return {"stored": stored, "known": known}
+        return done._asdict()
 
     def self_report(
         self,

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from sentry_proto import limits
-from sentry_proto.errors import InputError, LabelFileError
-from sentry_proto.tasks import Task
+from sentry_proto.errors import InputError
+from sentry_proto.tasks import FALSE_ALARM, TRUE_ALARM, Task
 from sentry_proto.types import LABEL_SOURCES, Label
 from trainer_service import schema
 from trainer_service.partition import partition_of
-
-REQUIRED = ("window_id", "task", "value", "rater")
-OPTIONAL = ("source", "confidence", "label_id")
+from training.active_learning.answer_files import read_answers
 
 
 def check(label: Label, tasks: Mapping[str, Task]) -> None:
@@ -98,21 +94,39 @@ def news(connection: Connection, task: str, seen: int, since: float) -> News:
     return News(count + gone, newest or seen)
 
 
-def put_file(connection: Connection, text: str, tasks: Mapping[str, Task], now: float) -> tuple[int, int]:
-    """Store all labels of a CSV file; returns how many were new and how many were known.
+class Imported(NamedTuple):
+    """What a file of labels held: new ones, ones that were known already, and rows without an answer."""
+
+    stored: int
+    known: int
+    unanswered: int
+
+
+def put_file(connection: Connection, text: str, tasks: Mapping[str, Task], now: float, rater: str = "") -> Imported:
+    """Store all labels of a file in any format of `training.active_learning.answer_files`.
 
     Raises:
-        LabelFileError: naming the first bad row; undo the transaction then, so that nothing of the file is stored.
+        LabelFileError: naming the bad rows; undo the transaction then, so that nothing of the file is stored.
     """
-    fresh = known = 0
-    for number, label in _parse(text, now):
+    found = read_answers(text, now, rater)
+    stored = known = 0
+    for number, answer in found.answers:
+        label = replace(answer, value=_as_configured(answer.value, tasks.get(answer.task)))
         try:
             check(label, tasks)
-            stored = put(connection, label, now)
+            fresh = put(connection, label, now)
         except InputError as error:
-            raise LabelFileError(f"row {number}: {error}") from error
-        fresh, known = fresh + stored, known + (not stored)
-    return fresh, known
+            found.wrong.setdefault(number, str(error))
+        else:
+            stored, known = stored + fresh, known + (not fresh)
+    found.raise_if_wrong()
+    return Imported(stored, known, found.unanswered)
+
+
+def _as_configured(value: str, task: Task | None) -> str:
+    """The task's own spelling of what a person may have capitalised."""
+    words = (*task.classes, TRUE_ALARM, FALSE_ALARM) if task else ()
+    return value if value in words else next((word for word in words if word.lower() == value.lower()), value)
 
 
 def _enter(connection: Connection, participant: str) -> None:
@@ -123,54 +137,6 @@ def _enter(connection: Connection, participant: str) -> None:
     number = 1 + (connection.scalar(select(func.max(people.c.number))) or 0)
     row = {"participant": participant, "number": number, "partition": partition_of(number)}
     connection.execute(people.insert(), row)
-
-
-def _parse(text: str, now: float) -> Iterator[tuple[int, Label]]:
-    """Row numbers (the header is row 1), and labels that are not checked yet."""
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
-    try:
-        _check_header(reader.fieldnames or ())
-        for row in reader:
-            number = reader.line_num  # counts blank lines too
-            if None in row or None in row.values():
-                raise LabelFileError(f"row {number}: it must have {len(reader.fieldnames or ())} fields")
-            yield number, _label(number, row, now)
-    except csv.Error as error:
-        raise LabelFileError(f"row {reader.reader.line_num}: {error}") from error
-
-
-def _check_header(header: Iterable[str]) -> None:
-    names = list(header)
-    missing = [name for name in REQUIRED if name not in names]
-    if missing:
-        raise LabelFileError(f"row 1: the header must name {', '.join(REQUIRED)}; missing: {', '.join(missing)}")
-    unknown = [name for name in names if name not in REQUIRED + OPTIONAL]
-    if unknown or len(set(names)) < len(names):
-        raise LabelFileError(f"row 1: unknown or repeated columns: {', '.join(unknown or names)}")
-
-
-def _label(number: int, row: Mapping[str, str], now: float) -> Label:
-    fields = {name: value.strip() for name, value in row.items()}
-    try:
-        confidence = float(fields.get("confidence") or 1)
-    except ValueError as error:
-        raise LabelFileError(f"row {number}: confidence {fields['confidence']!r} is no number") from error
-    said = [fields[name] for name in REQUIRED]
-    return Label(
-        label_id=fields.get("label_id") or _id_of(said),
-        window_id=fields["window_id"],
-        task=fields["task"],
-        value=fields["value"],
-        source=fields.get("source") or "import",
-        rater=fields["rater"],
-        confidence=confidence,
-        created=now,
-    )
-
-
-def _id_of(said: list[str]) -> str:
-    """An id made of what the label says, so that importing a file twice stores it once."""
-    return hashlib.sha256("\x1f".join(said).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)

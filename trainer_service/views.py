@@ -23,7 +23,7 @@ MOST_ROWS = 1_000
 
 _WINDOW = (
     "row", "window_id", "agent", "participant", "session", "start", "end", "stratum", "inclusion_probability",
-    "model_version", "baseline_seconds", "camera_states", "predictions",
+    "model_version", "baseline_seconds", "camera_states", "consent_id", "predictions",
 )  # fmt: skip
 _WINDOW_COLUMNS = [schema.windows.c[name] for name in _WINDOW]
 _STANDING = schema.labels.c.withdrawn.is_(None)

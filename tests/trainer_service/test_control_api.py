@@ -271,7 +271,11 @@ def test_a_file_is_imported_whole_or_not_at_all(desk: Desk) -> None:
     text = f"{header}{hex_id(1)},stress,calm,ann\n{hex_id(2)},stress,nothing,ann\n"
     assert "row 3: " in desk.reply("import_labels", json.dumps({"text": text})).error
     assert desk.call("status")["labels"] == 0
-    assert desk.call("import_labels", text=text.replace("nothing", "calm")) == {"stored": 2, "known": 0}
+    assert desk.call("import_labels", text=text.replace("nothing", "calm")) == {
+        "stored": 2,
+        "known": 0,
+        "unanswered": 0,
+    }
 
 
 @pytest.mark.usefixtures("windows")

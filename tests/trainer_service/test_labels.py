@@ -24,7 +24,7 @@ def store(store: Store) -> Store:
     return store
 
 
-def put_file(store: Store, text: str) -> tuple[int, int]:
+def put_file(store: Store, text: str) -> tuple[int, int, int]:
     with store.write() as connection:
         return labels.put_file(connection, text, TASKS, 5.0)
 
@@ -112,8 +112,8 @@ def test_the_newest_of_each_rater_counts_and_raters_share_the_weight(store: Stor
 
 def test_a_file_is_imported_once(store: Store) -> None:
     text = f"\ufeff{HEADER},confidence\r\n{hex_id(1)},stress,calm,ann,0.5\r\n{hex_id(2)},focus,5,ann,\r\n"
-    assert put_file(store, text) == (2, 0)
-    assert put_file(store, text + f"{hex_id(3)},stress,calm,ann,\n") == (1, 2)
+    assert put_file(store, text) == (2, 0, 0)
+    assert put_file(store, text + f"{hex_id(3)},stress,calm,ann,\n") == (1, 2, 0)
     assert stored(store) == [(hex_id(1), "calm"), (hex_id(2), "5"), (hex_id(3), "calm")]
 
 

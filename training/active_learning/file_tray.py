@@ -1,0 +1,111 @@
+"""A tray that is a file: windows exported as JSON Lines, and beside it the answers, in a file that can be imported.
+
+`queue.jsonl` -> `queue.answers.jsonl`: one answer a line, as `answer_files` reads them. The answers file is replaced
+whole and forced to the disk with every answer, under a lock on the exported file, so that a crash loses nothing that
+was said to be stored and two pages on one file do not undo each other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sentry_proto.durable import write_durable
+from sentry_proto.errors import InputError, LabelFileError, StorageError
+from sentry_proto.types import Label
+from training.active_learning.answer_files import read_answers
+from training.active_learning.labelling_files import read_sheets
+from training.active_learning.review.desk import Waiting
+from training.active_learning.sheets import Sheet
+
+
+class FileTray:
+    """The windows of one file; holds no state beside the two files.
+
+    Raises:
+        InputError: if the file cannot be read or was not exported as JSON Lines.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.answers_path = path.with_name(f"{path.stem}.answers.jsonl")
+        self._sheets = {(sheet.task, sheet.window_id): sheet for sheet in read_sheets(_read(path))}
+
+    def __len__(self) -> int:
+        return len(self._sheets)
+
+    def tasks(self) -> Sequence[str]:
+        """In the order in which the file names them."""
+        return list(dict.fromkeys(task for task, _ in self._sheets))
+
+    def waiting(self, task: str, rater: str) -> Waiting:
+        """What this rater has not answered, in the file's order."""
+        done = {(label.task, label.window_id) for label in self.answers() if label.rater == rater}
+        open_still = (key for key in self._sheets if key[0] == task and key not in done)
+        return Waiting(tuple(window_id for _, window_id in open_still), more=False)
+
+    def sheet(self, task: str, window_id: str) -> Sheet:
+        """One of the file's windows."""
+        return self._sheets[task, window_id]
+
+    def put(self, label: Label) -> bool:
+        """Keep an answer; it takes the place of the rater's earlier one about the same window and task."""
+        with self._locked():
+            answers = self.answers()
+            if any(known.label_id == label.label_id for known in answers):
+                return False
+            self._write([*(known for known in answers if _question(known) != _question(label)), label])
+        return True
+
+    def withdraw(self, label_id: str) -> bool:
+        """Take an answer out of the file."""
+        with self._locked():
+            answers = self.answers()
+            kept = [known for known in answers if known.label_id != label_id]
+            if len(kept) < len(answers):
+                self._write(kept)
+        return len(kept) < len(answers)
+
+    def answers(self) -> list[Label]:
+        """All that stand, oldest first.
+
+        Raises:
+            LabelFileError: if somebody has damaged the answers file.
+        """
+        text = _read(self.answers_path) if self.answers_path.exists() else ""
+        if not text:
+            return []
+        try:
+            found = read_answers(text, 0.0)
+            found.raise_if_wrong()
+        except LabelFileError as error:
+            raise LabelFileError(f"{self.answers_path.name}: {error}") from error
+        return [label for _, label in found.answers]
+
+    def _write(self, answers: Sequence[Label]) -> None:
+        write_durable(self.answers_path, "".join(json.dumps(vars(label)) + "\n" for label in answers).encode())
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            with self.path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be locked: {error.strerror}") from error
+
+
+def _question(label: Label) -> tuple[str, str, str]:
+    return label.window_id, label.task, label.rater
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text in UTF-8") from error
