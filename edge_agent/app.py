@@ -59,7 +59,8 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         slots = Slots(options.data_dir / "bundles", partial(Heads, tasks=options.tasks), read_only=key is None)
         state = State(heads=slots.start())
         pipeline = FeaturePipeline(stack.enter_context(Perception()), "", "")
-        link = Link(key, options.data_dir, options.quota, slots, state, stop.set) if key else None
+        audit = selector.set_audit_probability
+        link = Link(key, options.data_dir, options.quota, slots, state, audit, stop.set) if key else None
         if link:
             stack.callback(link.outbox.close)
             link.forget(consents.withdrawn_ids())

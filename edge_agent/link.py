@@ -30,11 +30,19 @@ class Link:
         quota: most bytes of records in the outbox.
         slots: where accepted bundles go.
         state: the agent's; `heads` and `update_state` are written here.
+        on_audit: told the audit probability that the trainer wishes for.
         on_failure: called if the connection dies of a bug.
     """
 
     def __init__(
-        self, key: KeyFile, folder: Path, quota: int, slots: Slots, state: State, on_failure: Callable[[], None]
+        self,
+        key: KeyFile,
+        folder: Path,
+        quota: int,
+        slots: Slots,
+        state: State,
+        on_audit: Callable[[float], None],
+        on_failure: Callable[[], None],
     ) -> None:
         self._state = state
         self.outbox = Outbox(folder / "outbox.sqlite", quota)
@@ -43,7 +51,7 @@ class Link:
         client = UpdateClient(folder / "updates", root, self._fetcher, slots)
         self._updates = UpdateService(client, lambda: state.heads, self._swap)
         hello = Hello(limits.PROTOCOL, self.outbox.stream, LAYOUT_ID, SOFTWARE)
-        self.uplink = Uplink(key, self.outbox, hello, self._heartbeat, self._announced, on_failure)
+        self.uplink = Uplink(key, self.outbox, hello, self._heartbeat, self._announced, on_audit, on_failure)
 
     def forget(self, withdrawn: Collection[str]) -> None:
         """Drop what is spooled under withdrawn consents."""

@@ -15,7 +15,7 @@ from sentry_proto.curve import ConnectionWatch, watched_client_socket
 from sentry_proto.errors import MalformedMessage, StorageError
 from sentry_proto.keys import KeyFile
 from sentry_proto.session import OPEN, AgentSession
-from sentry_proto.types import Ack, AgentFrame, Heartbeat, Hello, Item, Refusal, TrainerFrame
+from sentry_proto.types import Ack, AgentFrame, Heartbeat, Hello, Item, Pulse, Refusal, TrainerFrame
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Uplink:
         hello: the greeting.
         heartbeat: tells the agent's state; called in this object's thread.
         on_model: told the version that the trainer offers, whenever it says so.
+        on_audit: told the audit probability that it wishes for, likewise; 0 for none.
         on_failure: called if the thread dies of a bug, which `close` then raises: better no agent than a silent one.
     """
 
@@ -46,10 +47,12 @@ class Uplink:
         hello: Hello,
         heartbeat: Callable[[], Heartbeat],
         on_model: Callable[[int], None],
+        on_audit: Callable[[float], None],
         on_failure: Callable[[], None],
     ) -> None:
         self._key, self._outbox = key, outbox
-        self._heartbeat, self._on_model, self._on_failure = heartbeat, on_model, on_failure
+        self._heartbeat, self._on_failure = heartbeat, on_failure
+        self._on_model, self._on_audit = on_model, on_audit
         self._session = AgentSession(hello, time.monotonic())
         self._closing = threading.Event()
         self._closed, self._drain_s = 0.0, DRAIN_S
@@ -141,6 +144,8 @@ class Uplink:
                 self._settle(lambda: self._outbox.refuse(frame.sequence, frame.reason))
         else:
             self._on_model(frame.model_version)
+            if isinstance(frame, Pulse):
+                self._on_audit(frame.audit_probability)
 
     def _settle(self, change: Callable[[], None]) -> None:
         try:

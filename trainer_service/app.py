@@ -105,7 +105,10 @@ def running(settings: Settings) -> Iterator[Trainer]:
         _closing(stack, Gatekeeper(context, allowed, (AGENT, CONTROL)), Gatekeeper.close)
 
         ends, secret = server.endpoints, server.secret
-        intake = Intake(store, fleet, allowed, settings.tasks, lambda: learner.model_version)
+        intake = Intake(
+            store, fleet, allowed, settings.tasks, lambda: learner.model_version,
+            lambda now: learner.audit_probability(now),  # noqa: PLW0108 - there is no learner yet
+        )  # fmt: skip
         ingest = _closing(stack, IngestThread(context, ends.ingest, secret, intake, allowed), IngestThread.stop)
         publisher = Publisher(home.repository, signers)
         worker = _closing(stack, Worker(home.database, settings.tasks), Worker.close)

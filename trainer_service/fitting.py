@@ -20,9 +20,10 @@ from sentry_proto.tasks import Task
 from sentry_proto.types import FeatureWindow, Float32, Window
 from trainer_service import registry, schema
 from trainer_service.candidate import make_candidate, needed
-from trainer_service.jobs import Finding, Job, Learn, Outcome, Prepare, Republish
+from trainer_service.jobs import Finding, Job, Learn, Observe, Outcome, Prepare, Republish
 from trainer_service.labels import Opinion, opinions
 from trainer_service.store import Store
+from trainer_service.stream_feed import StreamFeed
 from training.export.state_heads import export_bundle, load_bundle
 from training.feature_space import SECOND_SPACE
 from training.pooling import pool
@@ -39,6 +40,7 @@ class Workbench:
         self._store = store
         self._tasks = {task.name: task for task in tasks}
         self._pooled: dict[str, Float32] = {}
+        self._stream = StreamFeed(store, tasks, self._look_up)
 
     def warm_up(self) -> None:
         """Pay for first calls (compilation, thread pools) before a person waits for them."""
@@ -59,6 +61,11 @@ class Workbench:
         for held in self._opinions(tuple(self._tasks)).values():
             self._fetch(needed(held))
         return Outcome()
+
+    @do.register
+    def _(self, job: Observe) -> Outcome:
+        behind = self._stream.step()
+        return Outcome(stream=self._stream.watch.describe(), behind=behind)
 
     @do.register
     def _(self, job: Learn) -> Outcome:
@@ -113,15 +120,21 @@ class Workbench:
 
     def _fetch(self, held: Sequence[Opinion]) -> Float32:
         """Pooled windows of these opinions, float32 [N, D]."""
-        missing = list({opinion.window_id for opinion in held} - self._pooled.keys())
+        self._pooled |= self._look_up(list({opinion.window_id for opinion in held}))
+        rows_of = [self._pooled[opinion.window_id] for opinion in held]
+        return np.stack(rows_of) if rows_of else np.zeros((0, SECOND_SPACE.n_pooled), np.float32)
+
+    def _look_up(self, window_ids: Sequence[str]) -> dict[str, Float32]:
+        """Pooled windows by id, from memory where they are kept."""
+        found = {window_id: self._pooled[window_id] for window_id in window_ids if window_id in self._pooled}
+        missing = [window_id for window_id in window_ids if window_id not in found]
         for first in range(0, len(missing), READ_AT_ONCE):
             some = missing[first : first + READ_AT_ONCE]
             columns = (schema.windows.c.window_id, schema.windows.c.record)
             with self._store.read() as connection:
                 rows = connection.execute(select(*columns).where(columns[0].in_(some))).all()
-            self._pooled |= _pool({row.window_id: row.record for row in rows})
-        rows_of = [self._pooled[opinion.window_id] for opinion in held]
-        return np.stack(rows_of) if rows_of else np.zeros((0, SECOND_SPACE.n_pooled), np.float32)
+            found |= _pool({row.window_id: row.record for row in rows})
+        return found
 
 
 def _pool(records: Mapping[str, bytes]) -> dict[str, Float32]:

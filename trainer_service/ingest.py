@@ -57,12 +57,14 @@ class Intake:
         allowed: AllowList,
         tasks: Iterable[Task],
         model_version: Callable[[], int],
+        audit_probability: Callable[[float], float],
     ) -> None:
         self._store = store
         self._fleet = fleet
         self._allowed = allowed
         self._tasks = {task.name: task for task in tasks}
         self._model_version = model_version
+        self._audit_probability = audit_probability
         self._heard: dict[bytes, tuple[str, float]] = {}
         self.counts: Counter[str] = Counter()
 
@@ -103,7 +105,7 @@ class Intake:
             for route, (key, heard) in self._heard.items()
             if now.monotonic - heard < FORGET_S and self._allowed.name_of(key, AGENT) is not None
         }
-        pulse = Pulse(now.wall, self._model_version())
+        pulse = Pulse(now.wall, self._model_version(), self._audit_probability(now.wall))
         return [(route, pulse) for route in self._heard]
 
     def save_heartbeats(self) -> None:

@@ -13,6 +13,11 @@ class Prepare:
 
 
 @dataclass(frozen=True)
+class Observe:
+    """Take in a portion of the windows and labels that came since the last one."""
+
+
+@dataclass(frozen=True)
 class Learn:
     """Fit and judge these tasks, and compose a bundle if a candidate passes.
 
@@ -38,7 +43,7 @@ class Republish:
     now: float
 
 
-Job = Prepare | Learn | Republish
+Job = Prepare | Observe | Learn | Republish
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,16 @@ class Outcome:
         bundle: to be published; None for nothing.
         live: names of the tasks that are live in it.
         metrics: per live task.
+        stream: of an `Observe`, what is known of the stream, as `StreamWatch.describe` gives it.
+        behind: whether an `Observe` has left something for the next one.
     """
 
     findings: tuple[Finding, ...] = ()
     bundle: bytes | None = None
     live: tuple[str, ...] = ()
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stream: Mapping[str, Any] = field(default_factory=dict)
+    behind: bool = False
 
 
 @dataclass(frozen=True)

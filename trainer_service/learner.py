@@ -1,7 +1,8 @@
 """The learner's thread: looks when labels have come, runs what is due, publishes what has passed.
 
-    labels, time, "retrain" -> policy: due? -> worker: fit, gate, bundle -> announce -> publish -> settle -> pulse
-                                        `-> what it waits for
+    labels, time, "retrain", drift -> due? -> worker: fit, gate, bundle -> announce -> publish -> settle -> pulse
+                               ^          `-> what it waits for                                              |
+                               `--------- worker: watch the stream <-----------------------------------------'
 
 It is the only one that publishes, so rollbacks and renewed signatures pass through here too.
 """
@@ -12,7 +13,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from sqlalchemy import Connection, select
 from sentry_proto.errors import InputError, RequestRefused, SentryError, StorageError
 from sentry_proto.tasks import Task
 from trainer_service import policy, registry, schema
-from trainer_service.jobs import Learn, Outcome, Prepare, Republish
+from trainer_service.jobs import Learn, Observe, Outcome, Prepare, Republish
 from trainer_service.labels import Opinion, news, opinions
 from trainer_service.policy import BY_HAND
 from trainer_service.publisher import Publisher
@@ -37,8 +38,8 @@ DEBOUNCE_S = 0.05
 """Labels that come together are learned from together."""
 
 RENEW_EVERY_S = 86_400.0
-LOOK_EVERY_S = 300.0
-"""How often it looks unasked whether the time for a run has come."""
+LOOK_EVERY_S = 60.0
+"""How often it looks unasked at the stream, and whether the time for a run has come."""
 
 ROLLBACK_WAIT_S = 8.0
 
@@ -97,6 +98,8 @@ class Learner(threading.Thread):
         self._state = "idle"
         self._stopping = False
         self._waits_for: dict[str, str] = {}
+        self._stream: Mapping[str, Any] = {"tasks": {}, "drifts": []}
+        self._drifted: float | None = None
         self._next_renewal = 0.0
         self._born = time.time()
         self.model_version = publisher.current_version()
@@ -114,7 +117,12 @@ class Learner(threading.Thread):
             "last_run": last.time if last else None,
             "last_verdict": last.verdict if last else None,
             "waits_for": self._waits_for,
+            "stream": {**self._stream, "audit_probability": self.audit_probability(time.time())},
         }
+
+    def audit_probability(self, now: float) -> float:
+        """How likely agents should send a window at random; 0 wishes for nothing."""
+        return policy.audit_probability(now, self._drifted)
 
     def nudge(self) -> None:
         """Labels have changed."""
@@ -158,7 +166,8 @@ class Learner(threading.Thread):
                     self._settle_rollback(request)
             looks = [request for request in batch if isinstance(request, _Look)]
             if looks and not self._stopping:
-                self._try_to_look(any(look.by_hand for look in looks))
+                self._try(self._look, any(look.by_hand for look in looks))
+            self._try(self._observe)
 
     def _next_batch(self) -> list[_Look | _Rollback | _Stop]:
         """Wait for a request, and take those with it that come within the debounce time."""
@@ -182,9 +191,9 @@ class Learner(threading.Thread):
         except (StorageError, OSError) as error:
             self._fail(f"the update repository could not be signed again: {error}")
 
-    def _try_to_look(self, by_hand: bool) -> None:
+    def _try(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
-            self._look(by_hand)
+            work(*arguments)
         except (SentryError, OSError) as error:
             self._fail(str(error))
         except Exception as error:
@@ -211,6 +220,22 @@ class Learner(threading.Thread):
         self._waits_for = {known.task.name: known.lacking for known in evidence if known.lacking}
         self._state = "idle"
 
+    def _observe(self) -> None:
+        """Take in what came, in portions, until it is all or somebody wants something; look again if it has drifted."""
+        behind = True
+        while behind and self._requests.empty() and not self._stopping:
+            outcome = self._worker.ask(Observe())
+            self._stream, behind = outcome.stream, outcome.behind
+        drifted = self._newest_drift(self._tasks)
+        if drifted is not None and drifted > (self._drifted or 0.0):
+            self._requests.put(_Look())
+        self._drifted = drifted
+
+    def _newest_drift(self, tasks: Iterable[Task]) -> float | None:
+        """When something last changed that concerns one of these tasks."""
+        concerned = {None, *(task.name for task in tasks)}
+        return max((drift["time"] for drift in self._stream["drifts"] if drift["task"] in concerned), default=None)
+
     def _gather(self, by_hand: bool) -> list[_Evidence]:
         now = time.time()
         with self._store.read() as connection:
@@ -219,7 +244,8 @@ class Learner(threading.Thread):
     def _weigh(self, connection: Connection, task: Task, now: float, by_hand: bool) -> _Evidence:
         last_run = registry.last_run(connection, task.name) or self._born
         fresh = news(connection, task.name, registry.last_label_seen(connection, task.name), last_run)
-        why = policy.occasion(now, last_run, self._labels_per_run, self._retrain_every_s, None, by_hand)
+        drift = self._newest_drift([task])
+        why = policy.occasion(now, last_run, self._labels_per_run, self._retrain_every_s, drift, by_hand)
         held = opinions(connection, task.name)
         return _Evidence(task, held, fresh.newest, why.trigger, policy.lacking(task, held, fresh.count, why.wanted))
 
@@ -233,18 +259,28 @@ class Learner(threading.Thread):
                 trigger=looked[finding.task].trigger,
                 task=finding.task,
                 verdict=registry.PUBLISHED if finding.passed else registry.REFUSED,
-                reason=finding.reason,
+                reason=finding.reason + self._rivalry(finding.task),
                 candidate=version,
                 parent=parent,
                 version=version if finding.passed else None,
                 labels=finding.labels,
                 people=finding.people,
-                metrics=finding.metrics,
+                metrics={**finding.metrics, "stream": self._stream["tasks"].get(finding.task)},
                 last_label=looked[finding.task].last_label,
             )
             for finding in outcome.findings
         ]
         self._conclude(outcome, version, parent, now, decisions)
+
+    def _rivalry(self, task: str) -> str:
+        """What the decision says of the online challenger: something only where it is ahead."""
+        known = self._stream["tasks"].get(task)
+        if not known or not known["challenger_leads"]:
+            return ""
+        return (
+            f"; the online challenger is ahead on {known['compared']} labels as they came "
+            f"(balanced accuracy {known['challenger']:.2f} against {known['head']:.2f})"
+        )
 
     def _settle_rollback(self, request: _Rollback) -> None:
         try:

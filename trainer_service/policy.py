@@ -19,6 +19,9 @@ from training.evaluation.gate import LEAST_CLUSTERS, LEAST_WINDOWS, cluster_ids
 DEFAULT_PER_RUN = 10
 LEAST_TRAINING_PEOPLE = 2
 
+AUDIT_AFTER_DRIFT, LEAST_AUDIT = 0.2, 0.01
+AUDIT_HALF_LIFE_S = 3_600.0
+
 BY_LABELS = "labels"
 BY_TIME = "time"
 BY_DRIFT = "drift"
@@ -84,6 +87,22 @@ def occasion(
     if every_s is not None and now - last_run >= every_s:
         return Occasion(BY_TIME, 1)
     return Occasion(BY_LABELS, per_run)
+
+
+def audit_probability(now: float, drift: float | None) -> float:
+    """How likely agents should send a window at random: much right after a drift, then half as much every hour.
+
+    Args:
+        now: Unix seconds.
+        drift: when the stream last changed, None if it has not.
+
+    Returns:
+        In 0..1; agents never go below what they are set to, so 0 wishes for nothing.
+    """
+    if drift is None:
+        return 0.0
+    wished: float = AUDIT_AFTER_DRIFT * 0.5 ** (max(0.0, now - drift) / AUDIT_HALF_LIFE_S)
+    return wished if wished > LEAST_AUDIT else 0.0
 
 
 def lacking(task: Task, opinions: Sequence[Opinion], news: int, wanted: int) -> str:

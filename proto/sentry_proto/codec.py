@@ -271,7 +271,9 @@ def decode_trainer_frame(data: bytes) -> TrainerFrame:
     if body == "refusal":
         return Refusal(message.refusal.sequence, _text(message.refusal.reason, "refusal.reason", limits.MAX_WORDS))
     if body == "pulse":
-        return Pulse(_finite(message.pulse.time, "pulse.time"), message.pulse.model_version)
+        pulse = message.pulse
+        _require(0 <= pulse.audit_probability <= 1, "pulse.audit_probability", pulse.audit_probability)
+        return Pulse(_finite(pulse.time, "pulse.time"), pulse.model_version, pulse.audit_probability)
     raise MalformedMessage("the frame is neither a welcome, an ack, a refusal nor a pulse")
 
 

@@ -82,12 +82,14 @@ class Refusal(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Pulse(_message.Message):
-    __slots__ = ("time", "model_version")
+    __slots__ = ("time", "model_version", "audit_probability")
     TIME_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     time: float
     model_version: int
-    def __init__(self, time: _Optional[float] = ..., model_version: _Optional[int] = ...) -> None: ...
+    audit_probability: float
+    def __init__(self, time: _Optional[float] = ..., model_version: _Optional[int] = ..., audit_probability: _Optional[float] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("time", "stream", "model_version", "update_state", "camera_state", "fps", "participant", "session", "clock_rate", "event_time", "sent", "acked", "spooled", "dropped", "counts", "software", "error", "frames")

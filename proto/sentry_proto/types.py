@@ -242,10 +242,15 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Pulse:
-    """The trainer's heartbeat, and its word that a model version is published (0: none yet)."""
+    """The trainer's heartbeat, and its word that a model version is published (0: none yet).
+
+    Attributes:
+        audit_probability: what the trainer wishes for after a drift; 0 for nothing.
+    """
 
     time: float
     model_version: int
+    audit_probability: float = 0.0
 
 
 AgentFrame = Hello | Item | Heartbeat

@@ -26,6 +26,7 @@ class Agent:
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.outbox = Outbox(folder / "outbox.sqlite")
         self.announced: list[int] = []
+        self.wished: list[float] = []
         state = State(participant="P01", session="s1")
         hello = Hello(limits.PROTOCOL, self.outbox.stream, LAYOUT_ID, "test")
         self.failed = threading.Event()
@@ -35,6 +36,7 @@ class Agent:
             hello,
             lambda: heartbeat(state, self.outbox),
             self.announced.append,
+            self.wished.append,
             self.failed.set,
         )
 
@@ -104,6 +106,15 @@ def test_heartbeats_carry_totals_and_counts_that_add_up(lab: Lab, agent: Agent) 
     assert (beat.sent, beat.acked + beat.spooled + beat.dropped) == (1, 1)
     assert [(c.task, c.alerting, c.windows) for c in beat.counts] == [("stress", True, 1)]
     assert set(agent.announced) == {7}
+
+
+def test_the_trainers_wish_for_more_audit_windows_arrives_and_ends(lab: Lab, agent: Agent) -> None:
+    trainer = Trainer(lab)
+    trainer.audit = 0.2
+    eventually(lambda: agent.wished[-1:] == [0.2], "the wish arrives")
+    trainer.audit = 0.0
+    eventually(lambda: agent.wished[-1:] == [0.0], "the wish ends")
+    trainer.close()
 
 
 def test_no_trainer_is_said_in_words_and_records_wait(agent: Agent) -> None:

@@ -59,6 +59,7 @@ class Trainer:
         stored: sequence -> record, as first sent.
         items: every sequence that came, repetitions included.
         heartbeats, hellos: that came.
+        audit: the audit probability that its pulses wish for.
     """
 
     def __init__(self, lab: Lab, refuse: tuple[int, ...] = (), version: int = 0, acks: bool = True) -> None:
@@ -66,6 +67,7 @@ class Trainer:
         self.items: list[int] = []
         self.heartbeats: list[Heartbeat] = []
         self.hellos: list[Hello] = []
+        self.audit = 0.0
         self._refuse, self.version, self._acks = refuse, version, acks
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._gate = Gatekeeper(self._context, AllowList(lab.allowed), (AGENT,))
@@ -88,7 +90,7 @@ class Trainer:
             return [Welcome(limits.PROTOCOL, 4, self.version)]
         if isinstance(frame, Heartbeat):
             self.heartbeats.append(frame)
-            return [Pulse(time.time(), self.version)]
+            return [Pulse(time.time(), self.version, self.audit)]
         self.items.append(frame.sequence)
         if frame.sequence in self._refuse:
             return [Refusal(frame.sequence, "no such task")]

@@ -33,7 +33,9 @@ def assert_same_record(left: Record, right: Record) -> None:
         assert left == right
 
 
-@pytest.mark.parametrize("record", [window(predictions=(prediction(),), audit_probability=0.1), alert(), alert(end=1_750_000_060.0)])
+@pytest.mark.parametrize(
+    "record", [window(predictions=(prediction(),), audit_probability=0.1), alert(), alert(end=1_750_000_060.0)]
+)
 def test_a_record_survives_the_wire(record: Record) -> None:
     assert_same_record(codec.decode_record(codec.encode_record(record)), record)
 
@@ -43,7 +45,7 @@ def test_an_agent_frame_survives_the_wire(frame: Hello | Item) -> None:
     assert codec.decode_agent_frame(codec.encode_agent_frame(frame)) == frame
 
 
-@pytest.mark.parametrize("frame", [Welcome(1, 64, 3), Ack((1, 2, 9)), Refusal(4, "unknown task"), Pulse(12.5, 2)])
+@pytest.mark.parametrize("frame", [Welcome(1, 64, 3), Ack((1, 2, 9)), Refusal(4, "unknown task"), Pulse(12.5, 2, 0.2)])
 def test_a_trainer_frame_survives_the_wire(frame: TrainerFrame) -> None:
     assert codec.decode_trainer_frame(codec.encode_trainer_frame(frame)) == frame
 
@@ -135,6 +137,19 @@ def test_golden_vectors_of_released_versions_still_decode() -> None:
             Item("c" * 32, 7, ALERT_BYTES_0_1),
             heartbeat(),
         )
+
+
+def test_a_pulse_of_the_first_release_wishes_for_no_audit() -> None:
+    """Nor does what this release says without a wish differ from it, byte for byte."""
+    released = (VECTORS / "pulse-0.1.trainer-frame.bin").read_bytes()
+    assert codec.decode_trainer_frame(released) == Pulse(12.5, 2, 0.0)
+    assert codec.encode_trainer_frame(Pulse(12.5, 2)) == released
+
+
+@pytest.mark.parametrize("wished", [-0.1, 1.1, float("nan"), float("inf")])
+def test_a_wish_for_an_impossible_audit_is_refused(wished: float) -> None:
+    with pytest.raises(MalformedMessage, match="audit_probability"):
+        codec.decode_trainer_frame(codec.encode_trainer_frame(Pulse(12.5, 2, wished)))
 
 
 HELLO_0_1 = Hello(1, "c" * 32, "b49745dda9dd", "0.1.0")

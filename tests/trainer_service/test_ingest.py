@@ -30,7 +30,7 @@ class Bench:
         self.key = keyring.enroll(home, "lab-1", home.folder / "lab-1.key", AGENT, NOW).public
         self.allowed = Enrolment(home.enrolled)
         self.fleet = Fleet({})
-        self.intake = Intake(store, self.fleet, self.allowed, DEFAULT_TASKS, lambda: 7)
+        self.intake = Intake(store, self.fleet, self.allowed, DEFAULT_TASKS, lambda: 7, lambda now: now / 1_000)
 
     def say(self, *frames: AgentFrame | bytes, key: str = "") -> list[TrainerFrame]:
         """The replies to frames that arrive in one round."""
@@ -151,7 +151,7 @@ def test_heartbeats_reach_the_fleet_and_the_store(bench: Bench, store: Store) ->
 def test_pulses_go_to_those_who_are_there_and_enrolled(bench: Bench, home: Home) -> None:
     bench.say(heartbeat())
     later = Moment(THEN.wall + FORGET_S, THEN.monotonic + FORGET_S - 0.1)
-    assert bench.intake.pulses(later) == [(ROUTE, Pulse(later.wall, 7))]
+    assert bench.intake.pulses(later) == [(ROUTE, Pulse(later.wall, 7, later.wall / 1_000))]
     keyring.revoke(home, "lab-1", NOW)
     bench.allowed.refresh()
     assert bench.intake.pulses(later) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from sentry_proto.errors import InputError
+from sentry_proto.layout import SECOND_FEATURES
 from sentry_proto.tasks import DEFAULT_TASKS
+from sentry_proto.types import Window
 from tests.e2e.study import eventually
 from tests.e2e.wire_agent import windows_of_states
 from tests.trainer_service.conftest import arrival, hex_id, label
@@ -165,6 +168,28 @@ def test_one_withdrawn_label_is_learned_from_when_its_time_has_come(school: Scho
     newest, _ = school.decided(2)
     assert (newest["trigger"], newest["labels"]) == ("time", 119)
     timed.stop()
+
+
+def test_a_drift_raises_the_audit_and_makes_one_label_enough(school: School) -> None:
+    school.teach(120)
+    school.decided(1)
+    assert school.learner.audit_probability(time.time()) == 0.0
+    dark = [darker(window) for window, _ in windows_of_states(3, 50, seed=9)]
+    school.store.ingest([arrival(window, 1_000 + n) for n, window in enumerate(dark)], time.time())
+    school.teach(1)
+    newest, _ = school.decided(2)
+    assert (newest["trigger"], newest["labels"]) == ("drift", 121)
+    stream = school.learner.describe()["stream"]
+    assert {drift["signal"] for drift in stream["drifts"]} == {"feature brightness_mean.level"}
+    assert stream["audit_probability"] == pytest.approx(0.2, rel=0.05)
+    assert newest["metrics"]["stream"]["labels"] == stream["tasks"]["stress"]["labels"] == 121
+
+
+def darker(window: Window) -> Window:
+    column = [feature.name for feature in SECOND_FEATURES].index("brightness_mean")
+    values = window.features.values.copy()
+    values[:, column] = 0.9
+    return dataclasses.replace(window, features=dataclasses.replace(window.features, values=values))
 
 
 def test_labels_of_a_run_that_was_cut_off_are_learned_from_after_the_restart(school: School) -> None:

@@ -82,6 +82,12 @@ def test_every_third_person_is_held_out() -> None:
     assert [number for number in range(1, 12) if partition_of(number) == "holdout"] == [2, 5, 8, 11]
 
 
+def test_a_drift_raises_the_audit_and_the_hours_lower_it_again() -> None:
+    wishes = [policy.audit_probability(HOUR * hours, 0.0) for hours in (-1, 0, 1, 2, 6)]
+    assert wishes == pytest.approx([0.2, 0.2, 0.1, 0.05, 0.0])
+    assert policy.audit_probability(HOUR, None) == 0.0
+
+
 HOUR = 3_600.0
 OCCASIONS: dict[str, tuple[float | None, float | None, bool, policy.Occasion]] = {
     "labels only": (None, None, False, policy.Occasion(policy.BY_LABELS, 10)),
