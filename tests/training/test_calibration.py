@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from training.evaluation.calibration import (
     bootstrap_interval,
     crossfitted_calibration_error,
     fit_temperature,
+    recall_intervals,
     reliability,
     rescale,
 )
-from training.evaluation.metrics import Labels, expected_calibration_error
+from training.evaluation.metrics import Labels, classification_report, expected_calibration_error
 
 Array = NDArray[np.floating[Any]]
 
@@ -74,3 +76,20 @@ def test_intervals_hold_the_truth_and_shrink() -> None:
     small, large = (bootstrap_interval(accuracy, *_calibrated(n)) for n in (200, 2000))
     assert small[0] < truth < small[1]
     assert large[1] - large[0] < 0.5 * (small[1] - small[0])
+
+
+def test_recall_intervals_are_those_of_resampled_faces() -> None:
+    probabilities, labels = _calibrated(300)
+    found = recall_intervals(classification_report(probabilities, labels).confusion, resamples=4000)
+
+    def recall(place: int) -> Callable[[Array, Labels], float]:
+        return lambda p, y: float(classification_report(p, y).recall[place])
+
+    for place in range(4):
+        assert found[place] == pytest.approx(bootstrap_interval(recall(place), probabilities, labels), abs=0.03)
+
+
+def test_a_class_without_samples_has_no_recall_interval() -> None:
+    found = recall_intervals(np.array([[3, 1], [0, 0]]))
+    assert 0 <= found[0, 0] < 0.75 <= found[0, 1] <= 1
+    assert np.isnan(found[1]).all()

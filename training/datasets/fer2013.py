@@ -48,8 +48,10 @@ __all__ = [
     "Faces",
     "clean_training",
     "find_data",
+    "find_ferplus",
     "load_fer2013",
     "load_ferplus",
+    "load_votes",
 ]
 
 # FER+ names its classes otherwise; contempt, unknown and "not a face" have no place among the seven.
@@ -131,6 +133,11 @@ def _find_in(folder: Path) -> Path | None:
     return next(iter([*named, *others, *images]), None)
 
 
+def find_ferplus(given: Path | None, data: Path) -> Path | None:
+    """The FER+ votes: the given file, or one beside the data, or None."""
+    return given or next(iter(sorted(data.parent.glob("ferplus*.csv"))), None)
+
+
 def load_fer2013(path: Path) -> Faces:
     """Read FER2013 from a file or a folder in one of the forms above.
 
@@ -165,6 +172,11 @@ def load_ferplus(path: Path, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.floa
     total: npt.NDArray[np.float32] = votes.sum(axis=1, keepdims=True)
     shares: npt.NDArray[np.float32] = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
     return shares
+
+
+def load_votes(path: Path | None, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """As `load_ferplus`; zeros where there is no file."""
+    return np.zeros((len(rows), len(EMOTIONS)), np.float32) if path is None else load_ferplus(path, rows)
 
 
 def clean_training(training: Faces, held_out: Sequence[Faces]) -> tuple[npt.NDArray[np.bool_], Cleaning]:

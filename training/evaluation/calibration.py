@@ -107,3 +107,21 @@ def bootstrap_interval(
     values = [figure(probabilities[rows], labels[rows]) for rows in drawn]
     low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def recall_intervals(
+    confusion: npt.NDArray[np.int64], level: float = 0.95, resamples: int = 1000, seed: int = 0
+) -> npt.NDArray[np.float64]:
+    """Percentile intervals of each class's recall over independent samples, float64 [classes, 2]; NaN without samples.
+
+    To draw n samples with replacement is to draw the n entries of their confusion matrix, int64 [classes, classes].
+    """
+    total, classes = int(confusion.sum()), len(confusion)
+    drawn = np.random.default_rng(seed).multinomial(total, confusion.ravel() / total, size=resamples)
+    drawn = drawn.reshape(resamples, classes, classes)
+    right, present = np.diagonal(drawn, axis1=1, axis2=2), drawn.sum(axis=2)
+    recalls = np.divide(right, present, out=np.full(right.shape, np.nan), where=present > 0)
+    intervals = np.full((classes, 2), np.nan)
+    known = np.isfinite(recalls).any(axis=0)
+    intervals[known] = np.nanquantile(recalls[:, known], [(1 - level) / 2, (1 + level) / 2], axis=0).T
+    return intervals

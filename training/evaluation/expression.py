@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,46 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from training.evaluation.metrics import Probabilities
+from training.evaluation.calibration import bootstrap_interval, recall_intervals, rescale
+from training.evaluation.metrics import (
+    ClassificationReport,
+    Labels,
+    Probabilities,
+    classification_report,
+    expected_calibration_error,
+)
+
+FIGURES: dict[str, Callable[[Probabilities, Labels], float]] = {
+    "accuracy": lambda probabilities, labels: float(np.mean(probabilities.argmax(1) == labels)),
+    "balanced_accuracy": lambda probabilities, labels: classification_report(probabilities, labels).balanced_accuracy,
+    "macro_f1": lambda probabilities, labels: classification_report(probabilities, labels).macro_f1,
+    "ece": expected_calibration_error,
+}
+"""The figures that get an interval, by their name in `ClassificationReport`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """Figures of a model on labelled faces, with 95 % intervals over faces.
+
+    Attributes:
+        report: the figures.
+        intervals: low and high of each of `FIGURES`.
+        recall_intervals: float64 [classes, 2], low and high; NaN where the class does not occur.
+    """
+
+    report: ClassificationReport
+    intervals: Mapping[str, tuple[float, float]]
+    recall_intervals: npt.NDArray[np.float64]
+
+
+def judge(probabilities: Probabilities, labels: Labels, resamples: int = 1000) -> Judgement:
+    """Judge probabilities [n, 7] by labels [n] in `FIGURES`, each class's recall, and intervals over faces."""
+    report = classification_report(probabilities, labels)
+    intervals = {
+        name: bootstrap_interval(figure, probabilities, labels, resamples=resamples) for name, figure in FIGURES.items()
+    }
+    return Judgement(report, intervals, recall_intervals(report.confusion, resamples=resamples))
 
 
 class ModelError(ValueError):
@@ -51,9 +92,15 @@ def predict(session: ort.InferenceSession, images: npt.NDArray[np.uint8], batch:
     return np.concatenate(parts)
 
 
-def milliseconds_per_face(path: Path, side: int, repeats: int = 300) -> float:
+def without_temperature(session: ort.InferenceSession, probabilities: Probabilities) -> Probabilities:
+    """What the model would have said without the temperature in its graph, as its metadata states it."""
+    temperature = float(session.get_modelmeta().custom_metadata_map.get("temperature", 1))
+    return rescale(probabilities, 1 / temperature)
+
+
+def milliseconds_per_face(model: Path | bytes, side: int, repeats: int = 300) -> float:
     """Median wall-clock time of one crop of ``side`` x ``side`` pixels on one core, after a short warm-up."""
-    session = open_model(path, threads=1)
+    session = open_model(model, threads=1)
     crop: dict[str, Any] = {"faces": np.random.default_rng(0).integers(0, 256, (1, side, side), dtype=np.uint8)}
     times = []
     for _ in range(repeats + 20):

@@ -17,7 +17,7 @@ import json
 import sys
 import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,10 @@ from torch import Tensor, nn
 from training.datasets import fer2013
 from training.evaluation.calibration import crossfitted_calibration_error, fit_temperature
 from training.evaluation.expression import ModelError, milliseconds_per_face, open_model, predict
-from training.evaluation.metrics import classification_report, expected_calibration_error
+from training.evaluation.metrics import Probabilities, classification_report, expected_calibration_error
 from training.export.card import CardFacts, expression_card
-from training.trainers.emotion_network import ExpressionNetwork
+from training.trainers.emotion_network import BACKBONES, ExpressionNetwork
+from training.trainers.emotion_recipe import Recipe
 from training.trainers.emotion_training import load_network
 
 OPSET = 18  # the first with an antialiased Resize
@@ -147,45 +148,86 @@ def metadata_of(config: dict[str, Any], version: str, temperature: float) -> dic
     }
 
 
+@dataclass(frozen=True, eq=False)
+class ServedRun:
+    """A training run, and the model of its best epoch as it would ship.
+
+    Attributes:
+        config: config.json; settings that the run was too early to know have their defaults.
+        history: figures of each epoch.
+        network: of the best epoch, with the temperature that was fitted on PublicTest.
+        exported: the same network as ONNX.
+        raw: probabilities on PublicTest without the temperature, float32 [n, 7].
+    """
+
+    config: dict[str, Any]
+    history: list[dict[str, float]]
+    network: ExpressionNetwork
+    exported: Exported
+    raw: Probabilities
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch that ships, from 1."""
+        return int(max(self.history, key=lambda line: line["accuracy"])["epoch"])
+
+    @property
+    def parameters(self) -> int:
+        """How many weights serve."""
+        return sum(p.numel() for part in (self.network.backbone, self.network.emotion) for p in part.parameters())
+
+
+def serve_run(run: Path, public: fer2013.Faces, version: str) -> ServedRun:
+    """Read a run folder, fit the temperature on PublicTest, and export the best epoch in memory.
+
+    Raises:
+        ModelError: it has no finished epoch or an unknown backbone, or the graph differs from torch.
+    """
+    try:
+        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        history = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+        config["recipe"] = asdict(Recipe(**config["recipe"]))
+        if (backbone := config["recipe"]["backbone"]) not in BACKBONES:
+            raise ModelError(f"{run}: its backbone {backbone} is none of {', '.join(BACKBONES)}")
+        network = load_network(run / "best.pt")
+    except FileNotFoundError as error:
+        raise ModelError(f"{run} has no finished epoch: {Path(error.filename).name} is missing") from error
+    raw = torch.cat([network.predict(part)[0] for part in torch.split(torch.from_numpy(public.images), BATCH)]).numpy()
+    network.temperature.fill_(fit_temperature(raw, public.labels))
+    exported = export(network, metadata_of(config, version, float(network.temperature)))
+    return ServedRun(config, history, network, exported, raw)
+
+
 def export_run(run: Path, data: Path, out: Path, version: str) -> CardFacts:
     """Export the best epoch of a run folder to ``out``, with its card beside it (same name, ``.md``).
 
     Raises:
-        ModelError: the graph differs from torch.
+        ModelError: it is not the folder of a run, or the graph differs from torch.
         fer2013.DatasetError: the data cannot be read.
     """
-    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    network = load_network(run / "best.pt")
     public = fer2013.load_fer2013(data).split("PublicTest")
-    raw = torch.cat([network.predict(part)[0] for part in torch.split(torch.from_numpy(public.images), BATCH)]).numpy()
-    network.temperature.fill_(fit_temperature(raw, public.labels))
-    exported = export(network, metadata_of(config, version, float(network.temperature)))
-    report = classification_report(predict(open_model(exported.model), public.images), public.labels)
-    history = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
-    out.write_bytes(exported.model)
+    served = serve_run(run, public, version)
+    model = served.exported.model
+    out.write_bytes(model)
     facts = CardFacts(
         file=out.name,
-        sha256=hashlib.sha256(exported.model).hexdigest(),
-        size=len(exported.model),
+        sha256=hashlib.sha256(model).hexdigest(),
+        size=len(model),
         version=version,
-        parameters=_served_parameters(network),
-        embedding=network.emotion.in_features,
-        parity=exported.parity,
-        milliseconds={side: milliseconds_per_face(out, side) for side in (48, 160)},
-        config=config,
-        best_epoch=max(history, key=lambda line: line["accuracy"])["epoch"],
-        epochs_done=len(history),
-        report=report,
-        temperature=float(network.temperature),
-        raw_ece=expected_calibration_error(raw, public.labels),
-        crossfitted_ece=crossfitted_calibration_error(raw, public.labels),
+        parameters=served.parameters,
+        embedding=served.network.emotion.in_features,
+        parity=served.exported.parity,
+        milliseconds={side: milliseconds_per_face(model, side) for side in (48, 160)},
+        config=served.config,
+        best_epoch=served.best_epoch,
+        epochs_done=len(served.history),
+        report=classification_report(predict(open_model(model), public.images), public.labels),
+        temperature=float(served.network.temperature),
+        raw_ece=expected_calibration_error(served.raw, public.labels),
+        crossfitted_ece=crossfitted_calibration_error(served.raw, public.labels),
     )
     out.with_suffix(".md").write_text(expression_card(facts), encoding="utf-8")
     return facts
-
-
-def _served_parameters(network: ExpressionNetwork) -> int:
-    return sum(p.numel() for part in (network.backbone, network.emotion) for p in part.parameters())
 
 
 def main(argv: list[str] | None = None) -> int:
