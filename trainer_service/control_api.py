@@ -17,6 +17,7 @@ from sentry_proto.tasks import Task, tasks_to_json
 from sentry_proto.types import Label, Stratum
 from trainer_service import labels, rates, schema, self_reports, views
 from trainer_service.fleet import Fleet, Moment
+from trainer_service.looks import Looks
 from trainer_service.self_reports import Answer, SelfReport
 from trainer_service.store import Store
 
@@ -59,6 +60,7 @@ class ControlApi:
         self._tasks = {task.name: task for task in tasks}
         self._learner = learner
         self._started = started
+        self._looks = Looks()
 
     def answer(self, data: bytes) -> bytes | None:
         """A request's reply, or None where the bytes are no request; errors are replies too."""
@@ -137,7 +139,7 @@ class ControlApi:
         """Windows for this rater to review."""
         self._task(task)
         with self._store.read() as connection:
-            return views.queue(connection, task, rater, _limit(limit))
+            return views.queue(connection, task, rater, _limit(limit), self._looks)
 
     def alerts(
         self, task: str | None = None, participant: str | None = None, agent: str | None = None, limit: int = 100

@@ -16,10 +16,14 @@ from sentry_proto.layout import MODALITY_INDEX, SECOND_FEATURES
 from sentry_proto.tasks import FALSE_ALARM, TRUE_ALARM, Task
 from sentry_proto.types import Stratum, Window
 from trainer_service import schema
+from trainer_service.looks import Looks
 from trainer_service.registry import PENDING
+from training.active_learning.diversity import diverse_batch
 
 Json = dict[str, Any]
 MOST_ROWS = 1_000
+POOL = 200
+"""Uncertain windows from which the first ones of the queue are chosen."""
 
 _WINDOW = (
     "row", "window_id", "agent", "participant", "session", "start", "end", "stratum", "inclusion_probability",
@@ -64,11 +68,12 @@ def unlabelled(task: str) -> ColumnElement[bool]:
     return ~_labelled(schema.labels.c.task == task)
 
 
-def queue(connection: Connection, task: str, rater: str, limit: int) -> list[Json]:
+def queue(connection: Connection, task: str, rater: str, limit: int, looks: Looks) -> list[Json]:
     """Windows to review: strata take turns, so that audit windows are always among them.
 
-    Alerts come with this task's own first, uncertain windows with the least certain first, all newest first otherwise.
-    Windows from before their person's baseline are not asked for, since no head learns from them.
+    Alerts come with this task's own first, uncertain windows with the least certain first that do not look like one
+    before them, all newest first otherwise. Windows from before their person's baseline are not asked for, since no
+    head learns from them.
     """
     label = schema.labels.c
     open_windows = ~_labelled((label.task == task) & (label.rater == rater))
@@ -82,7 +87,9 @@ def queue(connection: Connection, task: str, rater: str, limit: int) -> list[Jso
             .limit(MOST_ROWS)
         )
         rows = connection.execute(chosen).all()
-        turns.append(sorted(rows, key=lambda row: _urgency(row, task), reverse=True)[:limit])
+        urgent = sorted(rows, key=lambda row: _urgency(row, task), reverse=True)
+        varied = stratum is Stratum.UNCERTAIN
+        turns.append(_varied(connection, urgent, task, limit, looks) if varied else urgent[:limit])
     mixed = [row for turn in zip_longest(*turns) for row in turn if row is not None]
     shown = _with_labels(connection, mixed[:limit])
     return [{**entry, "reason": entry["stratum"]} for entry in shown]
@@ -181,6 +188,17 @@ def _urgency(row: Row[Any], task: str) -> float:
     if prediction is None or row.stratum == Stratum.AUDIT:
         return 0.0
     return float(prediction["alerting"] if row.stratum == Stratum.ALERT else prediction["entropy"])
+
+
+def _varied(connection: Connection, rows: list[Row[Any]], task: str, limit: int, looks: Looks) -> list[Row[Any]]:
+    """At most `limit`: from the first `POOL` those that differ from one another, and what comes after them as it is."""
+    pool = rows[:POOL]
+    if not pool:
+        return []
+    urgency = np.array([_urgency(row, task) for row in pool])
+    seen = looks.of(connection, [row.window_id for row in pool])
+    order = diverse_batch(urgency, seen, limit, np.array([row.participant for row in pool]))
+    return [*(pool[i] for i in order), *rows[POOL:]][:limit]
 
 
 def _features(record: object) -> Json:

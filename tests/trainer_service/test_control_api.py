@@ -225,6 +225,18 @@ def test_unseen_values_are_null(desk: Desk) -> None:
     assert [second[column] is None for second in values] == [False] * 3 + [True] * 27
 
 
+def test_the_queue_does_not_ask_about_the_same_sight_twice_in_a_row(desk: Desk) -> None:
+    """Six uncertain windows, of which the four least certain look all but the same."""
+    sights = [0, 0, 0, 0, 1, 2]
+    unsure = [Prediction("stress", (0.4, 0.3, 0.3), 1.0 - 0.1 * n, 0.1) for n in range(6)]
+    put_windows(
+        desk.store,
+        [window(hex_id(n + 1), seed=sight, predictions=(unsure[n],)) for n, sight in enumerate(sights)],
+    )
+    assert numbers(desk.call("queue", task="stress", rater="ann"))[:3] == [1, 5, 6]
+    assert sorted(numbers(desk.call("queue", task="stress", rater="ann"))) == [1, 2, 3, 4, 5, 6]
+
+
 @pytest.mark.usefixtures("windows")
 def test_the_queue_mixes_the_strata_and_skips_what_this_rater_did(desk: Desk) -> None:
     queue = desk.call("queue", task="stress", rater="ann")

@@ -168,3 +168,19 @@ def test_what_came_what_was_corrected_and_what_was_withdrawn_is_news(store: Stor
     with store.read() as connection:
         assert labels.news(connection, "stress", 2, 10.0) == labels.News(2, 4), "a correction and a withdrawal"
         assert labels.news(connection, "stress", 4, 12.0) == labels.News(0, 4), "both are known now"
+
+
+def test_every_wrong_row_is_named_and_nothing_is_stored(store: Store) -> None:
+    rows = [f"{hex_id(n)},stress,{value},ann" for n, value in [(1, "calm"), (2, "bored"), (99, "calm"), (3, "")]]
+    with pytest.raises(LabelFileError, match=r"^row 3: .*'bored'.*; row 4: there is no window"):
+        put_file(store, "\n".join([HEADER, *rows]))
+    assert stored(store) == []
+
+
+def test_a_spreadsheet_may_capitalise_and_leave_rows_unanswered(store: Store) -> None:
+    text = "\n".join(
+        [HEADER, f"{hex_id(1)},stress,Mildly Stressed,ann", f"{hex_id(2)},stress,,", f"{hex_id(3)},focus,5,"]
+    )
+    with store.write() as connection:
+        assert labels.put_file(connection, text, TASKS, 5.0, rater="bob") == (2, 0, 1)
+    assert stored(store) == [(hex_id(1), "mildly stressed"), (hex_id(3), "5")]

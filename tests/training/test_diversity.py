@@ -75,3 +75,10 @@ def test_a_batch_covers_what_the_uncertain_windows_show() -> None:
 
 def test_windows_that_all_look_the_same_are_taken_by_uncertainty() -> None:
     assert diverse_batch(np.array([0.1, 0.4, 0.2]), np.zeros((3, 2)), 3).tolist() == [1, 2, 0]
+
+
+def test_windows_of_different_people_are_never_alike() -> None:
+    people = np.array(["A", "A", "B"])
+    looks = np.array([[1.0], [1.0], [1.0 + 1e-9]])
+    chosen = diverse_batch(np.array([0.9, 0.8, 0.7]), looks, 2, people)
+    assert chosen.tolist() == [0, 2]

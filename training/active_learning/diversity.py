@@ -56,7 +56,12 @@ class SentLately:
         return float(distances(self._looks[theirs], seen).min()) if theirs else None
 
 
-def diverse_batch(uncertainty: NDArray[np.floating], looks: NDArray[np.floating], count: int) -> NDArray[np.int64]:
+def diverse_batch(
+    uncertainty: NDArray[np.floating],
+    looks: NDArray[np.floating],
+    count: int,
+    people: NDArray[np.str_] | None = None,
+) -> NDArray[np.int64]:
     """Choose windows for a rater from a pool: uncertain ones that do not look alike.
 
     Greedy, as in k-centre selection (Sener and Savarese, arXiv:1708.00489), but by uncertainty times novelty: each
@@ -68,6 +73,7 @@ def diverse_batch(uncertainty: NDArray[np.floating], looks: NDArray[np.floating]
         uncertainty: [N], in any unit that grows with doubt; what is not a number counts as the least.
         looks: [N, D].
         count: at most so many are taken.
+        people: [N]; windows of different people never count as alike. None if all are of one person.
 
     Returns:
         int64 [min(N, count)], indices in the order in which to ask.
@@ -86,7 +92,8 @@ def diverse_batch(uncertainty: NDArray[np.floating], looks: NDArray[np.floating]
         best = int(np.lexsort((-share, -gain))[0])
         taken.append(best)
         open_still[best] = False
-        nearest = np.minimum(nearest, distances(looks, looks[best]))
+        theirs = np.ones(size, bool) if people is None else people == people[best]
+        nearest[theirs] = np.minimum(nearest[theirs], distances(looks[theirs], looks[best]))
     return np.array(taken, np.int64)
 
 
@@ -98,5 +105,5 @@ def _ranks(uncertainty: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _typical_distance(looks: NDArray[np.floating]) -> float:
-    """The median over the pool of the distance to the pool's middle, which needs no N x N distances."""
-    return float(np.median(distances(looks, np.median(looks, axis=0))))
+    """The mean distance to the pool's middle, which needs no N x N distances; 0 only if all look the same."""
+    return float(distances(looks, np.median(looks, axis=0)).mean())

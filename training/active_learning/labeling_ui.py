@@ -42,16 +42,18 @@ def page(path: Path) -> None:
     import streamlit as st  # noqa: PLC0415 - only where a page is drawn
 
     from training.active_learning.review.desk import Desk  # noqa: PLC0415
-    from training.active_learning.review.markup import STYLE, note  # noqa: PLC0415
+    from training.active_learning.review.markup import STYLE, joined, muted, note, tag  # noqa: PLC0415
     from training.active_learning.review.page import review  # noqa: PLC0415
+    from training.active_learning.review.words import plural  # noqa: PLC0415
 
     st.set_page_config(f"Labelling {path.name}", layout="wide")
     st.html(STYLE)
+    st.html("<style>.stMainBlockContainer { padding-top: 1.6rem; }</style>")  # there is no row of pages above
     desk = st.session_state.setdefault("desk", Desk())
     try:
         tray = FileTray(path)
-        answered = len(tray.answers())
-        note("quiet", f"{path.name}: {len(tray)} windows, {answered} answers.", f"Kept in {tray.answers_path.name}.")
+        kept = f"{plural(len(tray), 'window')}, {plural(len(tray.answers()), 'answer')} in {tray.answers_path.name}"
+        st.html(tag("div", joined([tag("b", path.name), " ", muted(kept)]), "s-line"))
         done = f"Hand the answers to the trainer: sentry-trainer labels import {tray.answers_path.name}"
         review(tray, desk, done)
     except SentryError as error:

@@ -76,7 +76,7 @@ def _panel(curves: Mapping[str, Series], name: str, drawn: list[Curve], length: 
     tooltip = [alt.Tooltip("line:N", title=name), alt.Tooltip("value:Q", format=".2f"), alt.Tooltip("second:Q")]
     return (
         alt.Chart(alt.Data(values=rows), height=HEIGHT, width="container", title=_title(name))
-        .mark_line(interpolate="monotone", strokeWidth=1.8, invalid="break-paths-show-domains")
+        .mark_line(interpolate="monotone", strokeWidth=1.8, invalid="break-paths-show-domains", clip=True)
         .encode(x=seconds, y=value, color=colour, tooltip=tooltip)
     )
 

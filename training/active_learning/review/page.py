@@ -51,15 +51,15 @@ def review(tray: Tray, desk: Desk, when_empty: str) -> bool:
     waiting = tray.waiting(task, rater)
     chosen = desk.choose(waiting.window_ids, task, time.time())
     sheet = tray.sheet(task, chosen) if chosen is not None else None
-    if desk.outcome:
-        note(desk.outcome.tone, desk.outcome.sentence)
     if sheet is None:
+        _outcome(desk)
         _nothing(tray, desk, task, when_empty)
         return False
     left = sum((task, window_id) not in desk.skipped for window_id in waiting.window_ids)
     wide, narrow = st.columns([5, 3], gap="small")
     with narrow:
         _question(tray, desk, sheet, rater, f"{plural(left, 'window')}{' or more' if waiting.more else ''} to review")
+        _outcome(desk)  # below the answers, which must not move under the pointer
         if sheet.model_version is not None:
             panel("What the model says", _model(sheet), version(sheet.model_version))
     with wide:
@@ -89,6 +89,11 @@ def _choices(tray: Tray) -> tuple[str, str]:
     ).strip()
     st.query_params.update({"task": str(name), "rater": rater})
     return str(name), rater
+
+
+def _outcome(desk: Desk) -> None:
+    if desk.outcome:
+        note(desk.outcome.tone, desk.outcome.sentence)
 
 
 def _nothing(tray: Tray, desk: Desk, task: str, when_empty: str) -> None:
