@@ -22,8 +22,10 @@ from trainer_service import registry, schema
 from trainer_service.candidate import make_candidate, needed
 from trainer_service.jobs import Finding, Job, Learn, Observe, Outcome, Prepare, Republish
 from trainer_service.labels import Opinion, opinions
+from trainer_service.probation import complaint, scored_by
 from trainer_service.store import Store
 from trainer_service.stream_feed import StreamFeed
+from training.evaluation.gate import LEAST_WINDOWS
 from training.export.state_heads import export_bundle, load_bundle
 from training.feature_space import SECOND_SPACE
 from training.pooling import pool
@@ -65,7 +67,8 @@ class Workbench:
     @do.register
     def _(self, job: Observe) -> Outcome:
         behind = self._stream.step()
-        return Outcome(stream=self._stream.watch.describe(), behind=behind)
+        complaints = {} if behind or not job.parent else self._complaints(job)
+        return Outcome(stream=self._stream.watch.describe(), behind=behind, complaints=complaints)
 
     @do.register
     def _(self, job: Learn) -> Outcome:
@@ -86,6 +89,20 @@ class Workbench:
     def _(self, job: Republish) -> Outcome:
         heads, metrics = self._live(job.source)
         return self._compose(heads, metrics, {}, job.version, job.source, job.now)
+
+    def _complaints(self, job: Observe) -> dict[str, str]:
+        with self._store.read() as connection:
+            held = {name: scored_by(connection, name, job.live) for name in job.tasks}
+        if not any(len(some) >= LEAST_WINDOWS for some in held.values()):
+            return {}
+        (live, _), (parent, _) = self._live(job.live), self._live(job.parent)
+        found = {}
+        for name in [name for name in job.tasks if name in live and name in parent]:
+            pooled = self._fetch(held[name])
+            said = [heads[name].predict(pooled).mean for heads in (live, parent)]
+            if words := complaint(self._tasks[name], held[name], *said):
+                found[name] = words
+        return found
 
     def _compose(
         self,

@@ -14,7 +14,17 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Observe:
-    """Take in a portion of the windows and labels that came since the last one."""
+    """Take in a portion of the windows and labels that came since the last one.
+
+    Attributes:
+        live: the version to compare with its parent once nothing is left; 0 for none.
+        parent: that version.
+        tasks: those in which the two differ.
+    """
+
+    live: int = 0
+    parent: int = 0
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ class Outcome:
         metrics: per live task.
         stream: of an `Observe`, what is known of the stream, as `StreamWatch.describe` gives it.
         behind: whether an `Observe` has left something for the next one.
+        complaints: of an `Observe`, task name -> why the live version should go back to its parent.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -77,6 +88,7 @@ class Outcome:
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stream: Mapping[str, Any] = field(default_factory=dict)
     behind: bool = False
+    complaints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

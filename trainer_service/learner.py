@@ -44,6 +44,7 @@ LOOK_EVERY_S = 60.0
 ROLLBACK_WAIT_S = 8.0
 
 BY_ROLLBACK = "rollback"
+BY_ERROR = "online error"
 
 
 @dataclass(frozen=True)
@@ -223,13 +224,21 @@ class Learner(threading.Thread):
     def _observe(self) -> None:
         """Take in what came, in portions, until it is all or somebody wants something; look again if it has drifted."""
         behind = True
+        complaints: Mapping[str, str] = {}
         while behind and self._requests.empty() and not self._stopping:
-            outcome = self._worker.ask(Observe())
-            self._stream, behind = outcome.stream, outcome.behind
+            outcome = self._worker.ask(self._observation())
+            self._stream, behind, complaints = outcome.stream, outcome.behind, outcome.complaints
+        if complaints:
+            self._step_back("; ".join(f"{task}: {words}" for task, words in complaints.items()))
         drifted = self._newest_drift(self._tasks)
         if drifted is not None and drifted > (self._drifted or 0.0):
             self._requests.put(_Look())
         self._drifted = drifted
+
+    def _observation(self) -> Observe:
+        with self._store.read() as connection:
+            parent = registry.parent_of(connection, self.model_version)
+            return Observe(self.model_version, parent, registry.learned_in(connection, self.model_version))
 
     def _newest_drift(self, tasks: Iterable[Task]) -> float | None:
         """When something last changed that concerns one of these tasks."""
@@ -289,20 +298,32 @@ class Learner(threading.Thread):
             request.done.set_exception(error)
 
     def _roll_back(self, to: int | None) -> int:
-        now, version, before = time.time(), self._next_version(), self.model_version
         with self._store.read() as connection:
-            source = to if to is not None else registry.parent_of(connection, before)
+            source = to if to is not None else registry.parent_of(connection, self.model_version)
             if not source:
                 raise InputError("the current model has no parent to go back to")
             registry.bundle_of(connection, source)
-            seen = {task.name: registry.last_label_seen(connection, task.name) for task in self._tasks}
-        if source == before:
+        if source == self.model_version:
             raise InputError(f"version {source} is the current one")
+        words = f"rolled back by hand from version {self.model_version} to the heads of version {source}"
+        return self._go_back(source, BY_ROLLBACK, words)
+
+    def _step_back(self, complaint: str) -> None:
+        """The live version errs more than its parent would: publish the parent's heads again."""
+        with self._store.read() as connection:
+            source = registry.parent_of(connection, self.model_version)
+        words = f"rolled back by itself from version {self.model_version} to the heads of version {source}: {complaint}"
+        log.warning("%s", words)
+        self._go_back(source, BY_ERROR, words)
+
+    def _go_back(self, source: int, trigger: str, reason: str) -> int:
+        now, version, before = time.time(), self._next_version(), self.model_version
+        with self._store.read() as connection:
+            seen = {task.name: registry.last_label_seen(connection, task.name) for task in self._tasks}
         outcome = self._worker.ask(Republish(source, version, now))
-        reason = f"rolled back by hand from version {before} to the heads of version {source}"
         decisions = [
             Decision(
-                now, BY_ROLLBACK, name, registry.PUBLISHED, reason, version, before, version, 0, 0,
+                now, trigger, name, registry.PUBLISHED, reason, version, before, version, 0, 0,
                 outcome.metrics[name], seen[name],
             )
             for name in outcome.live

@@ -48,7 +48,7 @@ class Decision:
     """What the learner decided about one task.
 
     Attributes:
-        trigger: `labels`, `time`, `drift`, `by hand` or `rollback`.
+        trigger: `labels`, `time`, `drift`, `by hand`, `rollback` or `online error`.
         verdict: `published`, `refused` or `waiting`.
         candidate: the version that the candidate has or would have had; None if there was no candidate.
         parent: the version that was live before.
@@ -132,3 +132,10 @@ def last_run(connection: Connection, task: str) -> float | None:
     fitted = (table.task == task) & (table.verdict != WAITING) & (table.labels > 0)
     when: float | None = connection.scalar(select(func.max(table.time)).where(fitted))
     return when
+
+
+def learned_in(connection: Connection, version: int) -> tuple[str, ...]:
+    """The tasks for which this version brought a candidate of its own, and not an older head once more."""
+    table = schema.decisions.c
+    fitted = (table.version == version) & (table.verdict == PUBLISHED) & (table.labels > 0)
+    return tuple(connection.scalars(select(table.task).where(fitted)))

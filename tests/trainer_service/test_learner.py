@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from trainer_service.learner import Learner
 from trainer_service.publisher import Publisher
 from trainer_service.store import Store
 from trainer_service.worker import LearnerFailed, Worker
-from training.export.state_heads import load_bundle
+from training.export.state_heads import export_bundle, load_bundle
 
 pytestmark = pytest.mark.slow
 
@@ -183,6 +184,46 @@ def test_a_drift_raises_the_audit_and_makes_one_label_enough(school: School) -> 
     assert {drift["signal"] for drift in stream["drifts"]} == {"feature brightness_mean.level"}
     assert stream["audit_probability"] == pytest.approx(0.2, rel=0.05)
     assert newest["metrics"]["stream"]["labels"] == stream["tasks"]["stress"]["labels"] == 121
+
+
+def test_a_version_that_errs_more_than_its_parent_would_goes_back_by_itself(school: School) -> None:
+    school.teach(69)
+    eventually(lambda: school.models() == {1: "current"}, 60, "version 1")
+    school.learner.stop()
+    publish_inverted(school)
+    seen = [(dataclasses.replace(window, model_version=2), state) for window, state in windows_of_states(3, 12, seed=5)]
+    school.store.ingest([arrival(window, 2_000 + n) for n, (window, _) in enumerate(seen)], time.time())
+    with school.store.write() as connection:
+        for number, (window, state) in enumerate(seen, 500):
+            labels.put(connection, label(number, window.window_id, state), time.time())
+    worker = Worker(school.store.path, DEFAULT_TASKS)
+    watchful = Learner(school.store, school.publisher, worker, DEFAULT_TASKS, 1_000, school.published.set)
+    watchful.start()
+    newest = school.decided(3)[0]
+    assert (newest["trigger"], newest["version"], newest["parent"]) == ("online error", 3, 2)
+    assert "rolled back by itself from version 2 to the heads of version 1: stress: on 36 labels" in newest["reason"]
+    eventually(lambda: school.models() == {1: "superseded", 2: "rolled back", 3: "current"}, 10, "version 3")
+    with school.store.read() as connection:
+        (_, first), (_, third) = (load_bundle(registry.bundle_of(connection, n)) for n in (1, 3))
+    assert (first["stress"].weights == third["stress"].weights).all()
+    time.sleep(1)
+    assert len(school.decisions()) == 3, "and stays there"
+    watchful.stop()
+
+
+def publish_inverted(school: School) -> None:
+    """A second version that says the opposite of the first, as if its gate had been deceived."""
+    now = time.time()
+    with school.store.read() as connection:
+        metadata, heads = load_bundle(registry.bundle_of(connection, 1))
+    worse = dataclasses.replace(heads["stress"], weights=-heads["stress"].weights)
+    bundle = export_bundle({"stress": worse}, 2, 1, now, metadata.abstaining, metadata.metrics)
+    decision = registry.Decision(now, "labels", "stress", registry.PUBLISHED, "", 2, 1, 2, 69, 6, {}, 69)
+    with school.store.write() as connection:
+        registry.announce(connection, registry.Model(2, 1, now, ("stress",), metadata.metrics, bundle))
+        registry.record(connection, [decision])
+        school.publisher.publish(2, bundle, datetime.now(UTC))
+        registry.settle(connection, 2, now)
 
 
 def darker(window: Window) -> Window:
