@@ -32,6 +32,7 @@ from training.evaluation.calibration import crossfitted_calibration_error, fit_t
 from training.evaluation.expression import ModelError, milliseconds_per_face, open_model, predict
 from training.evaluation.metrics import Probabilities, classification_report, expected_calibration_error
 from training.export.card import CardFacts, expression_card
+from training.export.int8 import LARGEST_LOSS, int8_variant
 from training.trainers.emotion_network import BACKBONES, ExpressionNetwork
 from training.trainers.emotion_recipe import Recipe
 from training.trainers.emotion_training import load_network
@@ -74,6 +75,7 @@ def export(network: ExpressionNetwork, metadata: dict[str, str]) -> Exported:
         ModelError: the graph and torch differ by ``PARITY`` or more.
     """
     model = compose.merge_models(_resize_graph(), _network_graph(network), io_map=[("crop", "crop")])
+    del model.opset_import[1:]  # of both halves; a second one, though the same, makes some tools refuse the file
     model.producer_name = "sentry"
     model.graph.name = "expression"
     helper.set_model_props(model, metadata)
@@ -236,15 +238,34 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, required=True, help="run folder of the emotion trainer")
     parser.add_argument("--data", type=Path, help="fer2013 file or folder; default: ./data, ../shared/data")
     parser.add_argument("--out", type=Path, required=True, help="the .onnx file to write; its card goes beside it")
+    parser.add_argument(
+        "--int8", action="store_true", help="also write OUT.int8.onnx, if it loses less than 0.3 points"
+    )
     parser.add_argument("--version", default="1", help="recorded in the model file; default: %(default)s")
     options = parser.parse_args(argv)
     try:
-        facts = export_run(options.run, fer2013.find_data(options.data), options.out, options.version)
+        data = fer2013.find_data(options.data)
+        facts = export_run(options.run, data, options.out, options.version)
+        words = _write_int8(options.out, data) if options.int8 else ""
     except (ModelError, fer2013.DatasetError, OSError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 2
     print(f"{options.out}: PublicTest {facts.report.accuracy:.2%} (n = {facts.report.n}), parity {facts.parity:.1e}")
+    if words:
+        print(words)
     return 0
+
+
+def _write_int8(out: Path, data: Path) -> str:
+    """Write the int8 variant beside the model if it is good enough; returns what became of it."""
+    variant, path = int8_variant(out, data), out.with_suffix(".int8.onnx")
+    figures = f"{variant.accuracy:.2%}, loses {100 * variant.loss:.2f} points, {len(variant.model) / 1e6:.2f} MB"
+    said = f"int8: PublicTest {figures}"
+    if not variant.good_enough:
+        path.unlink(missing_ok=True)  # of an earlier export
+        return f"{said}: not written, the limit is {100 * LARGEST_LOSS:.1f}"
+    path.write_bytes(variant.model)
+    return f"{said}: {path}"
 
 
 if __name__ == "__main__":
