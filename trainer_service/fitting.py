@@ -20,7 +20,7 @@ from sentry_proto.tasks import Task
 from sentry_proto.types import FeatureWindow, Float32, Window
 from trainer_service import registry, schema
 from trainer_service.candidate import make_candidate, needed
-from trainer_service.jobs import Finding, Job, Learn, Observe, Outcome, Prepare, Republish
+from trainer_service.jobs import THRESHOLD, Finding, Job, Learn, Observe, Outcome, Prepare, Republish
 from trainer_service.labels import Opinion, opinions
 from trainer_service.probation import complaint, scored_by
 from trainer_service.store import Store
@@ -79,7 +79,8 @@ class Workbench:
             candidate, finding = make_candidate(self._tasks[name], held, self._fetch, heads.get(name), live)
             findings.append(finding)
             if finding.passed:
-                heads[name], metrics[name] = candidate, finding.metrics
+                kept = {THRESHOLD: live[THRESHOLD]} if THRESHOLD in live else {}
+                heads[name], metrics[name] = candidate, {**finding.metrics, **kept}
         if not any(finding.passed for finding in findings):
             return Outcome(tuple(findings))
         reasons = {finding.task: finding.reason for finding in findings}
@@ -88,6 +89,8 @@ class Workbench:
     @do.register
     def _(self, job: Republish) -> Outcome:
         heads, metrics = self._live(job.source)
+        for name, threshold in job.thresholds.items():
+            metrics[name] = {**metrics[name], THRESHOLD: threshold}
         return self._compose(heads, metrics, {}, job.version, job.source, job.now)
 
     def _complaints(self, job: Observe) -> dict[str, str]:
@@ -115,7 +118,8 @@ class Workbench:
         findings: tuple[Finding, ...] = (),
     ) -> Outcome:
         abstaining = {name: reasons.get(name, NOT_YET) for name in self._tasks if name not in heads}
-        bundle = export_bundle(heads, version, parent, now, abstaining, metrics)
+        applied = {name: replace(head, task=self._task(name, metrics[name])) for name, head in heads.items()}
+        bundle = export_bundle(applied, version, parent, now, abstaining, metrics)
         return Outcome(findings, bundle, tuple(heads), metrics)
 
     def _live(self, version: int) -> tuple[dict[str, TaskHead], dict[str, Mapping[str, Any]]]:
@@ -130,6 +134,11 @@ class Workbench:
             if name in self._tasks and head.task.classes == self._tasks[name].classes
         }
         return heads, {name: metadata.metrics.get(name, {}) for name in heads}
+
+    def _task(self, name: str, metrics: Mapping[str, Any]) -> Task:
+        """A task as configured, with the threshold that was applied to it since."""
+        task = self._tasks[name]
+        return task.with_threshold(metrics[THRESHOLD]) if task.alert and THRESHOLD in metrics else task
 
     def _opinions(self, tasks: Sequence[str]) -> dict[str, list[Opinion]]:
         with self._store.read() as connection:

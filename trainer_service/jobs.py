@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+THRESHOLD = "threshold"
+"""Among a live task's metrics: the alert threshold that was applied by hand, in place of the task file's. It stays with
+the versions that follow, and goes with a rollback to one from before."""
+
 
 @dataclass(frozen=True)
 class Prepare:
@@ -46,11 +50,16 @@ class Learn:
 
 @dataclass(frozen=True)
 class Republish:
-    """Export the heads of `source` once more, under a new version."""
+    """Export the heads of `source` once more, under a new version.
+
+    Attributes:
+        thresholds: task name -> the alert threshold to use from now on; other tasks keep theirs.
+    """
 
     source: int
     version: int
     now: float
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 Job = Prepare | Observe | Learn | Republish

@@ -41,10 +41,12 @@ RENEW_EVERY_S = 86_400.0
 LOOK_EVERY_S = 60.0
 """How often it looks unasked at the stream, and whether the time for a run has come."""
 
-ROLLBACK_WAIT_S = 8.0
+PUBLISH_WAIT_S = 8.0
+"""How long somebody who asked for a publication waits for it."""
 
 BY_ROLLBACK = "rollback"
 BY_ERROR = "online error"
+BY_THRESHOLD = "threshold"
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,10 @@ class _Look:
 
 
 @dataclass(frozen=True)
-class _Rollback:
-    to: int | None
+class _Publish:
+    """Something to publish by hand, and where its version or what went wrong goes."""
+
+    work: Callable[[], int]
     done: Future[int]
 
 
@@ -95,7 +99,7 @@ class Learner(threading.Thread):
         self._on_published = on_published
         self._retrain_every_s = retrain_every_s
         self._look_every_s = min(retrain_every_s or LOOK_EVERY_S, LOOK_EVERY_S)
-        self._requests: queue.Queue[_Look | _Rollback | _Stop] = queue.Queue()
+        self._requests: queue.Queue[_Look | _Publish | _Stop] = queue.Queue()
         self._state = "idle"
         self._stopping = False
         self._waits_for: dict[str, str] = {}
@@ -140,14 +144,26 @@ class Learner(threading.Thread):
             InputError: if there is no such version, or the current one has no parent.
             RequestRefused: if the learner is too busy.
         """
-        request = _Rollback(to, Future())
+        return self._publish(lambda: self._roll_back(to))
+
+    def apply_threshold(self, task: str, threshold: float) -> int:
+        """Publish the live heads under a new version that alerts from another probability on, and return that.
+
+        Raises:
+            InputError: if the task has no live head or raises no alerts, or the threshold is none.
+            RequestRefused: if the learner is too busy.
+        """
+        return self._publish(lambda: self._apply_threshold(task, threshold))
+
+    def _publish(self, work: Callable[[], int]) -> int:
+        request = _Publish(work, Future())
         self._requests.put(request)
         try:
-            return request.done.result(ROLLBACK_WAIT_S)
+            return request.done.result(PUBLISH_WAIT_S)
         except TimeoutError:
             if request.done.cancel():
-                raise RequestRefused("the learner is busy; nothing was rolled back, try again later") from None
-            raise RequestRefused("the rollback is still running; see the list of models") from None
+                raise RequestRefused("the learner is busy; nothing was published, try again later") from None
+            raise RequestRefused("the publication is still running; see the list of models") from None
 
     def stop(self) -> None:
         """End; a run in progress is given up and its labels are learned from after the next start."""
@@ -163,14 +179,14 @@ class Learner(threading.Thread):
             self._renew()
             batch = self._next_batch()
             for request in batch:
-                if isinstance(request, _Rollback) and request.done.set_running_or_notify_cancel():
-                    self._settle_rollback(request)
+                if isinstance(request, _Publish) and request.done.set_running_or_notify_cancel():
+                    self._settle(request)
             looks = [request for request in batch if isinstance(request, _Look)]
             if looks and not self._stopping:
                 self._try(self._look, any(look.by_hand for look in looks))
             self._try(self._observe)
 
-    def _next_batch(self) -> list[_Look | _Rollback | _Stop]:
+    def _next_batch(self) -> list[_Look | _Publish | _Stop]:
         """Wait for a request, and take those with it that come within the debounce time."""
         try:
             batch = [self._requests.get(timeout=self._look_every_s)]
@@ -291,9 +307,9 @@ class Learner(threading.Thread):
             f"(balanced accuracy {known['challenger']:.2f} against {known['head']:.2f})"
         )
 
-    def _settle_rollback(self, request: _Rollback) -> None:
+    def _settle(self, request: _Publish) -> None:
         try:
-            request.done.set_result(self._roll_back(request.to))
+            request.done.set_result(request.work())
         except Exception as error:
             request.done.set_exception(error)
 
@@ -306,7 +322,17 @@ class Learner(threading.Thread):
         if source == self.model_version:
             raise InputError(f"version {source} is the current one")
         words = f"rolled back by hand from version {self.model_version} to the heads of version {source}"
-        return self._go_back(source, BY_ROLLBACK, words)
+        return self._republish(source, BY_ROLLBACK, words)
+
+    def _apply_threshold(self, name: str, threshold: float) -> int:
+        with self._store.read() as connection:
+            live = registry.live_tasks(connection, self.model_version)
+        task = next((task for task in self._tasks if task.name == name), None)
+        if task is None or name not in live:
+            raise InputError(f"task {name[:40]!r} has no live head whose threshold could be set")
+        task.with_threshold(threshold)
+        words = f"{name}: alerts from {threshold:.2f} on, applied by hand to the heads of version {self.model_version}"
+        return self._republish(self.model_version, BY_THRESHOLD, words, {name: threshold})
 
     def _step_back(self, complaint: str) -> None:
         """The live version errs more than its parent would: publish the parent's heads again."""
@@ -314,19 +340,19 @@ class Learner(threading.Thread):
             source = registry.parent_of(connection, self.model_version)
         words = f"rolled back by itself from version {self.model_version} to the heads of version {source}: {complaint}"
         log.warning("%s", words)
-        self._go_back(source, BY_ERROR, words)
+        self._republish(source, BY_ERROR, words)
 
-    def _go_back(self, source: int, trigger: str, reason: str) -> int:
+    def _republish(self, source: int, trigger: str, reason: str, thresholds: Mapping[str, float] | None = None) -> int:
         now, version, before = time.time(), self._next_version(), self.model_version
         with self._store.read() as connection:
             seen = {task.name: registry.last_label_seen(connection, task.name) for task in self._tasks}
-        outcome = self._worker.ask(Republish(source, version, now))
+        outcome = self._worker.ask(Republish(source, version, now, thresholds or {}))
         decisions = [
             Decision(
                 now, trigger, name, registry.PUBLISHED, reason, version, before, version, 0, 0,
                 outcome.metrics[name], seen[name],
             )
-            for name in outcome.live
+            for name in thresholds or outcome.live
         ]  # fmt: skip
         self._conclude(outcome, version, source, now, decisions)
         return version

@@ -48,7 +48,7 @@ class Decision:
     """What the learner decided about one task.
 
     Attributes:
-        trigger: `labels`, `time`, `drift`, `by hand`, `rollback` or `online error`.
+        trigger: `labels`, `time`, `drift`, `by hand`, `rollback`, `online error` or `threshold`.
         verdict: `published`, `refused` or `waiting`.
         candidate: the version that the candidate has or would have had; None if there was no candidate.
         parent: the version that was live before.
@@ -91,6 +91,11 @@ def bundle_of(connection: Connection, version: int) -> bytes:
 def parent_of(connection: Connection, version: int) -> int:
     """The version that this one started from; 0 for none."""
     return connection.scalar(select(schema.models.c.parent).where(schema.models.c.version == version)) or 0
+
+
+def live_tasks(connection: Connection, version: int) -> tuple[str, ...]:
+    """Names of the tasks that have a head in this version."""
+    return tuple(connection.scalar(select(schema.models.c.tasks).where(schema.models.c.version == version)) or ())
 
 
 def announce(connection: Connection, model: Model) -> None:

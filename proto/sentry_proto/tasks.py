@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,18 @@ class Task:
             return frozenset(self.classes) - frozenset(self.alert.classes)
         verdicts = [TRUE_ALARM, FALSE_ALARM] if self.alert else []
         raise InputError(f"task {self.name} knows no value {value!r}; it takes {', '.join([*self.classes, *verdicts])}")
+
+    def with_threshold(self, threshold: float) -> Task:
+        """The same task that alerts from another probability on, and falls silent below it at the latest.
+
+        Raises:
+            InputError: if the task raises no alerts, or the threshold does not lie in (0, 1].
+        """
+        if self.alert is None:
+            raise InputError(f"task {self.name} raises no alerts")
+        if not 0 < threshold <= 1:
+            raise InputError(f"an alert threshold must be above 0 and at most 1, not {threshold}")
+        return replace(self, alert=replace(self.alert, threshold=threshold, release=min(self.alert.release, threshold)))
 
     def is_event(self, value: str) -> bool | None:
         """Whether a label says that the event was there; None for a task without an alert rule."""

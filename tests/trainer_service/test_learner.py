@@ -14,7 +14,7 @@ import pytest
 
 from sentry_proto.errors import InputError
 from sentry_proto.layout import SECOND_FEATURES
-from sentry_proto.tasks import DEFAULT_TASKS
+from sentry_proto.tasks import DEFAULT_TASKS, AlertRule
 from sentry_proto.types import Window
 from tests.e2e.study import eventually
 from tests.e2e.wire_agent import windows_of_states
@@ -117,6 +117,36 @@ def test_a_rollback_publishes_the_old_heads_under_a_new_number(school: School) -
     assert (metadata.version, metadata.parent) == (3, 1)
     assert (first["stress"].weights == third["stress"].weights).all()
     assert school.decisions()[0]["trigger"] == "rollback"
+
+
+def test_a_threshold_is_published_kept_by_the_next_version_and_undone_by_a_rollback(school: School) -> None:
+    def rule(version: int) -> AlertRule:
+        with school.store.read() as connection:
+            metadata, _ = load_bundle(registry.bundle_of(connection, version))
+        (task,) = metadata.tasks
+        assert task.alert is not None
+        return task.alert
+
+    with pytest.raises(InputError, match="'stress' has no live head"):
+        school.learner.apply_threshold("stress", 0.8)
+    school.teach(69)
+    eventually(lambda: school.models() == {1: "current"}, 60, "version 1")
+    with pytest.raises(InputError, match="above 0 and at most 1"):
+        school.learner.apply_threshold("stress", 1.5)
+    assert school.learner.apply_threshold("stress", 0.3) == 2
+    assert school.models() == {1: "superseded", 2: "current"}
+    assert (rule(1).threshold, rule(2).threshold, rule(2).release) == (0.6, 0.3, 0.3)
+    with school.store.read() as connection:
+        first, second = (load_bundle(registry.bundle_of(connection, n))[1]["stress"] for n in (1, 2))
+    assert (first.weights == second.weights).all()
+    decision = school.decisions()[0]
+    assert (decision["trigger"], decision["task"], decision["verdict"]) == ("threshold", "stress", "published")
+    assert "alerts from 0.30 on" in decision["reason"]
+    school.teach(140)
+    eventually(lambda: school.models().get(3) == "current", 60, "version 3")
+    assert rule(3).threshold == 0.3
+    assert school.learner.rollback(1) == 4
+    assert rule(4).threshold == 0.6
 
 
 def test_wrong_labels_are_refused_with_the_reason(school: School) -> None:
