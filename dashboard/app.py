@@ -35,15 +35,18 @@ st.logo(str(HERE / "logo.svg"), size="large")
 st.html(STYLE)
 st.html(HERE / "style.css")
 alone = SELF_REPORT_VARIABLE in os.environ
-theirs = st.Page(self_report.page, title="Self-report", url_path="self-report", default=alone)
+theirs = st.Page(self_report.page, title="Self-report", url_path="self-report")
 ours = [
     st.Page(overview.page, title="Overview", url_path="overview", default=True),
     st.Page(review.page, title="Review", url_path="review"),
     st.Page(rates.page, title="Rates", url_path="rates"),
 ]
+# Served alone, the page answers to both addresses: its own, which links to participants name, and the server's.
+doorstep = st.Page(self_report.page, title="Self-report", url_path="doorstep", default=True)
 # Where a participant sits, no way leads to the estimates by accident.
 page = st.navigation(
-    [theirs] if alone else [*ours, theirs], position="hidden" if "participant" in st.query_params else "top"
+    [doorstep, theirs] if alone else [*ours, theirs],
+    position="hidden" if alone or "participant" in st.query_params else "top",
 )
 banner()
 page.run()

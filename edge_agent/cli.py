@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from typing import TypeVar
 
 from perception.session_metadata import PURPOSES
 from sentry_proto.errors import InputError, MissingDependency, SentryError
+from sentry_proto.pipes import unread
 
 Choice = TypeVar("Choice")
 
@@ -30,13 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="sentry-agent: %(message)s", stream=sys.stderr, force=True)
     try:
-        return int(options.command(options))
+        status = int(options.command(options))
+        sys.stdout.flush()
     except SentryError as error:
         print(f"sentry-agent: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # whoever read our output has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except BrokenPipeError:
+        return unread()
+    return status
 
 
 def default_data_dir() -> Path:
@@ -129,8 +132,8 @@ def _recorded(report: dict[str, object]) -> str:
         return "sentry-agent: nothing was recorded"
     state = "" if report["closed"] else "; it was not closed, but is whole up to there"
     return (
-        "sentry-agent: {seconds_stored} s, {face_seconds} of them with a face, {labels} labels and {questionnaires} "
-        "questionnaires in {folder}".format(**report)
+        "sentry-agent: {seconds_stored} s, {face_seconds} of them with a face, labels: {labels}, questionnaires: "
+        "{questionnaires}; in {folder}".format(**report)
         + state
     )
 
@@ -301,9 +304,12 @@ def _add_data_dir(command: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be above 0")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
     return value
 
 
@@ -312,10 +318,9 @@ def _speed(text: str) -> float | None:
 
 
 def _megabytes(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
+    return int(text)
 
 
 if __name__ == "__main__":

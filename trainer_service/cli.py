@@ -18,6 +18,7 @@ from sentry_proto.control import ControlClient
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.keys import CONTROL, Endpoints, KeyFile
+from sentry_proto.pipes import unread
 from trainer_service import keyring, report_export
 from trainer_service.app import Settings, serve
 from trainer_service.keyring import Home
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             _serve(arguments)
         else:
             _ask(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return unread()
     except SentryError as error:
         print(f"sentry-trainer: {error}", file=sys.stderr)
         return error.exit_code

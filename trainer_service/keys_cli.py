@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sentry_proto.errors import SentryError
 from sentry_proto.keys import AGENT, ROLES, AllowList
+from sentry_proto.pipes import unread
 from trainer_service import keyring
 from trainer_service.keyring import Home
 
@@ -19,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         _COMMANDS[arguments.command](arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return unread()
     except SentryError as error:
         print(f"sentry-keys: {error}", file=sys.stderr)
         return error.exit_code

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from sentry_proto.errors import SentryError
+from sentry_proto.pipes import unread
 from training.commands import crossval, evaluate, sessions
 from training.evaluation.expression import ModelError
 
@@ -14,13 +15,17 @@ def main(argv: list[str] | None = None) -> int:
     """Run a subcommand; returns the exit status (2 for bad input)."""
     options = _parser().parse_args(argv)
     try:
-        return int(options.command(options))
+        status = int(options.command(options))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return unread()
     except SentryError as error:
         print(f"sentry-train: {error}", file=sys.stderr)
         return error.exit_code
     except (ModelError, OSError) as error:
         print(f"sentry-train: {error}", file=sys.stderr)
         return 2
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -162,8 +162,10 @@ def test_a_participant_answers_with_one_click_and_sees_no_way_to_the_estimates(
 
 def test_the_page_for_participants_can_be_served_alone(page: Page, study: Study) -> None:
     with serving(study, "--self-report") as url:
-        page.goto(f"{url}?participant=P07")
-        expect(page.get_by_role("button", name="Mildly stressed")).to_be_visible()
+        for where in (url, f"{url}/self-report"):
+            page.goto(f"{where}?participant=P07")
+            expect(page.get_by_role("button", name="Mildly stressed")).to_be_visible()
+            expect(page.get_by_text("Page not found")).to_have_count(0)
         page.goto(f"{url}/review")
         expect(page.get_by_text("Who are you?")).to_be_visible()
         expect(page.get_by_role("link", name="Review")).to_have_count(0)

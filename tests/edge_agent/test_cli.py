@@ -143,6 +143,20 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, di
     return code, json.loads(captured.out), captured.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["record", "--participant", "P07", "--minutes", "ten"], "must be a number above 0, not 'ten'"),
+        (["run", "--source", "x", "--speed", "fast"], "must be a number above 0, not 'fast'"),
+        (["run", "--source", "x", "--quota", "much"], "must be a whole number from 1 on, not 'much'"),
+    ],
+)
+def test_a_wrong_number_is_named(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(arguments)
+    assert words in capsys.readouterr().err
+
+
 def test_a_recording_without_a_key_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "data"
     code, report, error = run(capsys, "--source", good_video(tmp_path), "--speed", "max", "--data-dir", folder)

@@ -19,6 +19,7 @@ import torch
 
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError, SentryError
+from sentry_proto.pipes import unread
 from sentry_proto.tasks import DEFAULT_TASKS, load_tasks, tasks_to_json
 from training.datasets.sessions import load_windows
 from training.export.state_heads import export_bundle
@@ -47,9 +48,13 @@ def run(program: str, options: argparse.Namespace, summary: Callable[[Report], s
     except SentryError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code
-    print(json.dumps(report) if options.json else as_text(report))
-    if summary and not options.json:
-        print("\n" + summary(report))
+    try:
+        print(json.dumps(report) if options.json else as_text(report))
+        if summary and not options.json:
+            print("\n" + summary(report))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return unread()
     return 0 if report["bundle"] else 1
 
 
