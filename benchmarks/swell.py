@@ -100,7 +100,7 @@ def orders(tests: Sequence[dict[str, Any]]) -> list[str]:
         ("p", lambda test: f"{test['p']:.2f}"),
         ("orders", lambda test: str(test["permutations"])),
     ]
-    return [*_table(columns, tests), ""]
+    return [*_table(columns, tests), ""] if tests else []
 
 
 def tables(runs: Sequence[dict[str, Any]]) -> str:
@@ -108,13 +108,14 @@ def tables(runs: Sequence[dict[str, Any]]) -> str:
     results = [result for run in runs for result in run["results"]]
     tests = [test for run in runs for test in run["permuted_blocks"]]
     omitted = {what: why for run in runs for what, why in run["not_measured"].items()}
-    parts = [
-        *("## Every ingredient", "", *ingredients(results)),
-        *("## Controls that look at no feature", "", *controls(results)),
-        *("## Minutes of the tested person", "", *calibration(results)),
-        *("## Orders of whole blocks", "", *orders(tests)),
-        *(f"Not measured: {what}: {why}" for what, why in omitted.items()),
-    ]
+    sections = {
+        "Every ingredient": ingredients(results),
+        "Controls that look at no feature": controls(results),
+        "Minutes of the tested person": calibration(results),
+        "Orders of whole blocks": orders(tests),
+    }
+    parts = [line for title, lines in sections.items() if lines for line in (f"## {title}", "", *lines)]
+    parts += [f"Not measured: {what}: {why}" for what, why in omitted.items()]
     return "\n".join(parts).rstrip() + "\n"
 
 
