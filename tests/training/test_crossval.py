@@ -83,6 +83,28 @@ def test_the_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "left out 6 minutes of relaxation (PP1, PP2)" in text
 
 
+def test_a_report_stands_beside_the_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, folder = write(tmp_path, make_table()), tmp_path / "report"
+    options = ("--dataset", "swellkw", "--data", str(data), "--task", "neutral", "--protocol", "loso", "--quick")
+    status, found, said = run(capsys, *options, "--report", str(folder))
+    assert (status, found["people"]) == (0, 2)
+    assert f"report: {folder / 'index.html'}" in said
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert found["warnings"][0] in page
+    assert f"--data {data.name} --dataset swellkw --task neutral --protocol loso --seeds 1 --quick" in page
+    assert str(tmp_path) not in page
+    assert len(list((folder / "pictures").iterdir())) == 5
+
+
+def test_a_folder_with_other_files_is_refused_before_the_data_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    status, found, said = run(capsys, "--data", "nowhere", "--report", str(tmp_path))
+    assert (status, found) == (2, None)
+    assert "holds other files: name a new or empty folder" in said
+
+
 WRONG = {
     "absent": (("--data", "nowhere.csv"), "expected the file nowhere.csv, which is not there"),
     "unknown task": (("--data", "swell.csv", "--task", "joy"), "there is no task or scale 'joy'"),

@@ -35,6 +35,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--quick", action="store_true", help="one plain model, causal baseline, no calibration, no permutations"
     )
     command.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    command.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="also write a page with pictures and what may be cited into this folder",
+    )
     command.set_defaults(command=_crossval)
 
 

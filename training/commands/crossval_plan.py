@@ -20,7 +20,7 @@ from training.evaluation.protocols import (
     SplitProtocol,
     reference_baseline,
 )
-from training.evaluation.results import Ingredient, Result
+from training.evaluation.results import Ingredient, Result, deciding_metric
 from training.evaluation.validation import Study, usable_rows
 from training.trainers.estimators import (
     FusionScale,
@@ -65,8 +65,6 @@ PROTOCOLS: Mapping[str, SplitProtocol] = {
     "kfold": PersonKFold(5),
     "holdout": PersonKFold(5, holdout=0.2),
 }
-DECIDING = {"task": ("auroc_per_person", "auroc", "balanced_accuracy"), "scale": ("ccc", "spearman_per_person")}
-"""By which metric the ingredient is chosen that may touch the holdout: the first that there is."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +126,6 @@ def holdout_studies(studies: Sequence[Study], results: Sequence[Result], share: 
         if score > best.get(study.name, (-math.inf, study))[0]:
             best[study.name] = (score, study)
     return [replace(study, protocol=Holdout(share)) for _, study in best.values()]
-
-
-def deciding_metric(result: Result) -> str:
-    """The metric by which ingredients of this kind are compared."""
-    known = [name for name in DECIDING[result.kind] if math.isfinite(result.metrics[name].value)]
-    return known[0] if known else DECIDING[result.kind][0]
 
 
 def only(windows: WindowSet, features: str) -> WindowSet:

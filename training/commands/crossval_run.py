@@ -1,12 +1,15 @@
-"""A run of ``sentry-train crossval``: read, compare, print."""
+"""A run of ``sentry-train crossval``: read, compare, print, report."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 from rich.console import Console
@@ -20,17 +23,18 @@ from training.commands.crossval_plan import (
     PROTOCOLS,
     RAW,
     Plan,
-    deciding_metric,
     holdout_studies,
     make_plan,
 )
 from training.datasets import swellkw
 from training.datasets.exclusions import Exclusions
 from training.datasets.sessions import load_windows
-from training.evaluation.controls import permutation_test, traps
+from training.evaluation.controls import Trap, permutation_test, traps
 from training.evaluation.protocols import PersonKFold, SplitProtocol
-from training.evaluation.results import Result
 from training.evaluation.validation import validate
+from training.report.findings import Findings, Topic
+from training.report.folder import prepare_folder
+from training.report.page import write_report
 from training.windows import WindowSet
 
 SWELLKW = "swellkw"
@@ -51,8 +55,21 @@ class _Data:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Read, compare, print; returns the exit status."""
-    data = _load(options)
+    """Read, compare, print and report; returns the exit status."""
+    if options.report:
+        prepare_folder(options.report)
+    findings = _find(options, _load(options))
+    if options.json:
+        print(json.dumps(findings.to_json()))
+    else:
+        _print(findings)
+    if options.report:
+        page = write_report(options.report, findings)
+        print(f"report: {page}", file=sys.stderr)
+    return 0
+
+
+def _find(options: argparse.Namespace, data: _Data) -> Findings:
     protocol = PROTOCOLS[options.protocol]
     plan = make_plan(data.variants, _targets(data, options.task), protocol, options.quick)
     how: dict[str, Any] = {
@@ -65,21 +82,36 @@ def run(options: argparse.Namespace) -> int:
     if isinstance(protocol, PersonKFold) and protocol.holdout:
         results += validate(holdout_studies(plan.studies, results, protocol.holdout), **how)
     permuted = [] if options.quick else permute_blocks(plan, options.permutations, options.workers)
-    warnings = _warnings(plan, protocol)
-    if options.json:
-        found = _as_json(options, data, plan, results)
-        print(json.dumps(found | {"permuted_blocks": permuted, "warnings": warnings}))
-    else:
-        _print(data, plan, results)
-        for test in permuted:
-            print(
-                "{task}, {model}, {features}: p = {p:.3f} by {permutations} orders of each person's blocks".format_map(
-                    test
-                )
-            )
-        for sentence in warnings:
-            print(f"warning: {sentence}")
-    return 0
+    windows = data.variants[CAUSAL]
+    return Findings(
+        dataset=options.dataset,
+        title=swellkw.NAME if options.dataset == SWELLKW else f"Recorded sessions ({options.data.name})",
+        command=_command(options),
+        version=version("sentry-lab"),
+        made=datetime.now(UTC),
+        protocol=str(protocol),
+        seeds=options.seeds,
+        people=len(set(windows.people.tolist())),
+        windows=len(windows),
+        results=results,
+        tasks={task.name: task for task in data.tasks},
+        exclusions=data.exclusions,
+        omitted=plan.omitted,
+        permuted=permuted,
+        traps=_traps(plan, protocol),
+    )
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What gives the same figures again; of paths the name only, since the page is handed on."""
+    words = ["sentry-train", "crossval", "--data", options.data.name, "--dataset", options.dataset]
+    for name in options.task or ():
+        words += ["--task", name]
+    if options.tasks:
+        words += ["--tasks", options.tasks.name]
+    words += ["--protocol", options.protocol, "--seeds", str(options.seeds)]
+    words += ["--quick"] if options.quick else ["--permutations", str(options.permutations)]
+    return shlex.join(words)
 
 
 def permute_blocks(plan: Plan, permutations: int, workers: int | None) -> list[dict[str, Any]]:
@@ -100,17 +132,16 @@ def permute_blocks(plan: Plan, permutations: int, workers: int | None) -> list[d
     return found
 
 
-def _warnings(plan: Plan, protocol: SplitProtocol) -> list[str]:
+def _traps(plan: Plan, protocol: SplitProtocol) -> dict[str, list[Trap]]:
     """By what else than the state each task's labels can be told."""
     looked_at = {
         study.name: (study.windows, study.target) for study in reversed(plan.studies) if study.ingredient.control
     }
-    return [
-        trap.sentence
-        for windows, target in looked_at.values()
+    return {
+        name: traps(windows, target, protocol)
+        for name, (windows, target) in looked_at.items()
         if isinstance(target, Task)
-        for trap in traps(windows, target, protocol)
-    ]
+    }
 
 
 def _load(options: argparse.Namespace) -> _Data:
@@ -133,37 +164,27 @@ def _targets(data: _Data, names: Sequence[str] | None) -> list[Task | str]:
     return [known[name] for name in names] if names else [*data.tasks, *windows.scales]
 
 
-def _as_json(options: argparse.Namespace, data: _Data, plan: Plan, results: Sequence[Result]) -> dict[str, Any]:
-    windows = data.variants[CAUSAL]
-    return {
-        "dataset": options.dataset,
-        "protocol": str(PROTOCOLS[options.protocol]),
-        "seeds": options.seeds,
-        "people": len(set(windows.people.tolist())),
-        "windows": len(windows),
-        "left_out": data.exclusions.counts,
-        "not_measured": plan.omitted,
-        "interval": "95 % over people",
-        "results": [result.to_json() for result in results],
-    }
-
-
-def _print(data: _Data, plan: Plan, results: Sequence[Result]) -> None:
+def _print(findings: Findings) -> None:
     console = Console(width=None if sys.stdout.isatty() else 200)
-    for task in dict.fromkeys(result.task for result in results):
-        of_task = [result for result in results if result.task == task]
-        console.print(_table(task, of_task))
+    for topic in findings.topics():
+        console.print(_table(topic))
     console.print("Intervals are 95 % over people; in the first column the metric that ingredients are compared by.")
-    for what, why in plan.omitted.items():
+    for what, why in findings.omitted.items():
         console.print(f"not measured: {what}: {why}", markup=False)
-    for line in data.exclusions.lines():
+    for line in findings.exclusions.lines():
         console.print(line, markup=False)
+    for test in findings.permuted:
+        print(
+            "{task}, {model}, {features}: p = {p:.3f} by {permutations} orders of each person's blocks".format_map(test)
+        )
+    for sentence in findings.warnings:
+        print(f"warning: {sentence}")
 
 
-def _table(task: str, results: Sequence[Result]) -> Table:
-    first = deciding_metric(results[0])
+def _table(topic: Topic) -> Table:
+    results, first = topic.results, topic.metric
     names = [first, *(name for name in SHOWN[results[0].kind] if name != first and name in results[0].metrics)]
-    table = Table(title=f"{task}: {results[0].protocol}, {results[0].seeds} repetition(s)", title_justify="left")
+    table = Table(title=f"{topic.name}: {results[0].protocol}, {results[0].seeds} repetition(s)", title_justify="left")
     table.add_column("ingredient")
     for name in (*names, "people", "windows"):
         table.add_column(name.replace("_", " "), justify="right")

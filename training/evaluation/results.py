@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from training.evaluation.calibration import Reliability
 
+DECIDING = {"task": ("auroc_per_person", "auroc", "balanced_accuracy"), "scale": ("ccc", "spearman_per_person")}
+"""By which metric ingredients are compared, and one is chosen that may touch the holdout: the first that there is."""
 
 @dataclass(frozen=True)
 class Figure:
@@ -111,6 +113,13 @@ class Result:
             "confusion": None if self.confusion is None else np.round(self.confusion, 2).tolist(),
             "reliability": None if self.reliability is None else _curve(self.reliability),
         }
+
+
+def deciding_metric(*results: Result) -> str:
+    """The metric by which results of one task or scale are compared: the first that can be told of any of them."""
+    names = DECIDING[results[0].kind]
+    known = (name for name in names if any(math.isfinite(result.metrics[name].value) for result in results))
+    return next(known, names[0])
 
 
 def _curve(reliability: Reliability) -> dict[str, list[float | None]]:
