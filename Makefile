@@ -47,6 +47,7 @@ format: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.push_latency
+	$(BIN)/python -m benchmarks.augmentation
 
 train: $(VENV)/dev.stamp
 	$(BIN)/python -m training.trainers.emotion_trainer

@@ -24,6 +24,10 @@ def test_json_holds_all_figures(data: Path, capsys: pytest.CaptureFixture[str]) 
     assert figures["n"] == 4
     assert [sum(line) for line in figures["confusion"]] == [1, 0, 0, 2, 0, 0, 1]
     assert figures["recall"]["disgust"] is None
+    assert figures["recall_intervals"]["disgust"] == [None, None]
+    assert (
+        figures["recall_intervals"]["happy"][0] <= figures["recall"]["happy"] <= figures["recall_intervals"]["happy"][1]
+    )
     assert figures["accuracy"] == sum(figures["confusion"][i][i] for i in range(7)) / 4
     for name, (low, high) in figures["intervals"].items():
         assert 0 <= low <= high <= 1, name

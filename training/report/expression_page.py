@@ -136,7 +136,7 @@ def _classes(findings: ExpressionFindings) -> list[dict[str, Any]]:
 
 
 def _face(answer: WrongAnswer) -> dict[str, str]:
-    majority = "FER+ not known" if not answer.share else "FER+ is divided"
+    majority = "FER+ is divided" if answer.share else ""
     if answer.majority is not None:
         majority = f"FER+ {EMOTIONS[answer.majority]} {percent(answer.share, 0)}"
     return {

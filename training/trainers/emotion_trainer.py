@@ -192,7 +192,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"emotion_trainer: {error}", file=sys.stderr)
         return 2
     print(
-        f"run folder: {job.run}; export it with: python -m training.export.expression --run {job.run} --out FILE.onnx"
+        f"run folder: {job.run}\nlook at it: sentry-train report {job.run}\n"
+        f"export it: python -m training.export.expression --run {job.run} --out FILE.onnx"
     )
     return 0
 
