@@ -57,13 +57,15 @@ def review(tray: Tray, desk: Desk, when_empty: str) -> bool:
         return False
     left = sum((task, window_id) not in desk.skipped for window_id in waiting.window_ids)
     wide, narrow = st.columns([5, 3], gap="small")
-    with narrow:
-        _question(tray, desk, sheet, rater, f"{plural(left, 'window')}{' or more' if waiting.more else ''} to review")
-        _outcome(desk)  # below the answers, which must not move under the pointer
-        if sheet.model_version is not None:
-            panel("What the model says", _model(sheet), version(sheet.model_version))
     with wide:
         _window(sheet)
+    with narrow:  # drawn last: until all is drawn, buttons of the window before may linger and move the others
+        _question(tray, desk, sheet, rater, f"{plural(left, 'window')}{' or more' if waiting.more else ''} to review")
+        below = st.container()
+        if sheet.model_version is not None:
+            panel("What the model says", _model(sheet), version(sheet.model_version))
+        with below:
+            _outcome(desk)
     return True
 
 
