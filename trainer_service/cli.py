@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     exporting = reports.add_subparsers(dest="action", required=True).add_parser("export", parents=[client])
     exporting.add_argument("--out", type=Path, required=True, help="the CSV file to write")
     exporting.add_argument("--participant", help="(everybody)")
+    _add_thresholds(commands, client)
     commands.add_parser("retrain", parents=[client], help="learn now")
     rollback = commands.add_parser("rollback", parents=[client], help="publish an older version's heads again")
     rollback.add_argument("version", type=int, nargs="?", help="(the parent of the current one)")
@@ -89,6 +90,19 @@ def _add_queue(commands: Any, client: argparse.ArgumentParser) -> None:
     export.add_argument(
         "--consents", type=Path, action="append", metavar="FILE", help="an agent's consent.json: only under these"
     )
+
+
+def _add_thresholds(commands: Any, client: argparse.ArgumentParser) -> None:
+    thresholds = commands.add_parser("thresholds", help="from which probability on a task alerts")
+    actions = thresholds.add_subparsers(dest="action", required=True)
+    advise = actions.add_parser("advise", parents=[client], help="the threshold that fulfils a wish")
+    apply = actions.add_parser("apply", parents=[client], help="publish the live heads with another threshold")
+    for action in (advise, apply):
+        action.add_argument("--task", required=True, help="whose alerts")
+    wish = advise.add_mutually_exclusive_group(required=True)
+    wish.add_argument("--most-false-alarms-per-hour", type=float, metavar="N", help="no more than so many on average")
+    wish.add_argument("--most-misses", type=float, metavar="PERCENT", help="no more of the windows with the event")
+    apply.add_argument("--threshold", type=float, required=True, help="above 0 and at most 1")
 
 
 _LISTS = {
@@ -136,9 +150,20 @@ def _answer(arguments: argparse.Namespace, client: ControlClient) -> Any:
         reports = report_export.fetch(client.call, arguments.participant)
         write_durable(arguments.out, report_export.to_csv(reports).encode())
         return {"written": len(reports), "file": str(arguments.out)}
+    if arguments.command == "thresholds":
+        return _thresholds(arguments, client)
     if arguments.command == "rollback" and arguments.version is not None:
         return client.call("rollback", version=arguments.version)
     return client.call(arguments.command)
+
+
+def _thresholds(arguments: argparse.Namespace, client: ControlClient) -> Any:
+    if arguments.action == "apply":
+        return client.call("apply_threshold", task=arguments.task, threshold=arguments.threshold)
+    if arguments.most_misses is not None:
+        return client.call("threshold_advice", task=arguments.task, most_misses=arguments.most_misses / 100)
+    most = arguments.most_false_alarms_per_hour
+    return client.call("threshold_advice", task=arguments.task, most_false_alarms_per_hour=most)
 
 
 def _export_queue(arguments: argparse.Namespace, client: ControlClient) -> Json:
@@ -192,6 +217,7 @@ _PLAIN: Mapping[str, Callable[[Any], str]] = {
     ),
     "reports": lambda done: f"{done['written']} self-reports written to {done['file']}",
     "rollback": lambda done: f"the old heads are published as version {done['version']}",
+    "thresholds": lambda done: done["words"] if "words" in done else f"published as version {done['version']}",
     "retrain": lambda _: "the learner will run now",
 }
 

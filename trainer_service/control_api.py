@@ -15,7 +15,7 @@ from sentry_proto.errors import InputError, MalformedMessage, SentryError
 from sentry_proto.keys import AGENT, AllowList
 from sentry_proto.tasks import Task, tasks_to_json
 from sentry_proto.types import Label, Stratum
-from trainer_service import labels, rates, schema, self_reports, views
+from trainer_service import labels, rates, schema, self_reports, threshold_advice, views
 from trainer_service.fleet import Fleet, Moment
 from trainer_service.looks import Looks
 from trainer_service.self_reports import Answer, SelfReport
@@ -46,6 +46,9 @@ class Learning(Protocol):
 
     def rollback(self, to: int | None) -> int:
         """Publish an old version's heads again; returns the new version."""
+
+    def apply_threshold(self, task: str, threshold: float) -> int:
+        """Publish the live heads with another alert threshold; returns the new version."""
 
 
 class ControlApi:
@@ -212,11 +215,32 @@ class ControlApi:
         with self._store.read() as connection:
             return self_reports.listed(connection, participant, before, _limit(limit))
 
-    def rates(self, task: str | None = None, participant: str | None = None, agent: str | None = None) -> list[Json]:
-        """Error rates of the alerts, per task and model version."""
+    def rates(
+        self,
+        task: str | None = None,
+        participant: str | None = None,
+        agent: str | None = None,
+        model_version: int | None = None,
+        week: str | None = None,
+        by: str = "model_version",
+    ) -> list[Json]:
+        """Error rates of the alerts, per task and group."""
         chosen = list(self._tasks.values()) if task is None else [self._task(task)]
+        where = _given(participant=participant, agent=agent, model_version=model_version, week=week)
         with self._store.read() as connection:
-            return rates.describe(connection, chosen, _given(participant=participant, agent=agent))
+            return rates.describe(connection, chosen, where, by)
+
+    def threshold_advice(
+        self, task: str, most_false_alarms_per_hour: float | None = None, most_misses: float | None = None
+    ) -> Json:
+        """The alert threshold that fulfils a wish."""
+        wish = threshold_advice.wish(most_false_alarms_per_hour, most_misses)
+        with self._store.read() as connection:
+            return threshold_advice.describe(connection, self._task(task), self._learner.model_version, wish)
+
+    def apply_threshold(self, task: str, threshold: float) -> Json:
+        """Publish the live heads with another alert threshold."""
+        return {"version": self._learner.apply_threshold(self._task(task).name, float(threshold))}
 
     def models(self) -> list[Json]:
         """All published models, newest first."""
@@ -257,7 +281,8 @@ class ControlApi:
 
 METHODS = (
     "status", "agents", "windows", "window", "queue", "alerts", "label", "withdraw", "import_labels", "self_report",
-    "self_reports", "rates", "models", "decisions", "retrain", "rollback", "people",
+    "self_reports", "rates", "threshold_advice", "apply_threshold", "models", "decisions", "retrain", "rollback",
+    "people",
 )  # fmt: skip
 
 
@@ -283,7 +308,7 @@ def check_params(method: str, function: Callable[..., Any], params: Mapping[str,
             raise InputError(f"{method}: {name} must be {_WORDS[kinds[0]]}")
 
 
-def _given(**values: str | None) -> dict[str, str]:
+def _given(**values: Any) -> Json:
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from sentry_proto.errors import InputError
 from trainer_service import schema
+from trainer_service.jobs import THRESHOLD
 
 PENDING = "pending"
 CURRENT = "current"
@@ -96,6 +97,13 @@ def parent_of(connection: Connection, version: int) -> int:
 def live_tasks(connection: Connection, version: int) -> tuple[str, ...]:
     """Names of the tasks that have a head in this version."""
     return tuple(connection.scalar(select(schema.models.c.tasks).where(schema.models.c.version == version)) or ())
+
+
+def applied_threshold(connection: Connection, version: int, task: str) -> float | None:
+    """The alert threshold that was applied by hand to this version of a task; None for the task file's."""
+    metrics = connection.scalar(select(schema.models.c.metrics).where(schema.models.c.version == version)) or {}
+    threshold: float | None = metrics.get(task, {}).get(THRESHOLD)
+    return threshold
 
 
 def announce(connection: Connection, model: Model) -> None:

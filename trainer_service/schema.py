@@ -97,6 +97,26 @@ scored_counts = Table(
     Column("windows", Integer, nullable=False),
 )
 
+weekly_counts = Table(
+    "weekly_counts",
+    metadata,
+    Column("week", Integer, primary_key=True),
+    Column("agent", String, primary_key=True),
+    Column("model_version", Integer, primary_key=True),
+    Column("participant", String, primary_key=True),
+    Column("task", String, primary_key=True),
+    Column("alerting", Boolean, primary_key=True),
+    Column("windows", Integer, nullable=False),
+)
+"""What `scored_counts` grew by in each week, by the arrival of the heartbeats; see `store.week_of`."""
+
+audit_draws = Table(
+    "audit_draws",
+    metadata,
+    Column("window_id", String, ForeignKey("windows.window_id", ondelete="CASCADE"), primary_key=True),
+    Column("probability", Float, nullable=False),
+)
+
 people = Table(
     "people",
     metadata,

@@ -18,10 +18,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from sentry_proto.errors import StorageError
-from sentry_proto.types import Alert, Heartbeat, Record, Window
+from sentry_proto.types import Alert, Heartbeat, Record, Stratum, Window
 from trainer_service import schema, self_reports
 
 BUSY_TIMEOUT_MS = 5_000
+WEEK_S, MONDAY_S = 604_800, 259_200
+"""A week, and from the Monday before the epoch to the epoch."""
+
+
+def week_of(seconds: float) -> int:
+    """The number of a UTC week, Monday to Sunday; week 0 holds the Unix epoch."""
+    return int((seconds + MONDAY_S) // WEEK_S)
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,9 @@ def _put_window(connection: Connection, arrival: Arrival, window: Window, now: f
         "record": arrival.data,
     }
     if connection.execute(insert(schema.windows).on_conflict_do_nothing(), row).rowcount:
+        if window.stratum is Stratum.AUDIT and window.audit_probability > 0:
+            draw = {"window_id": window.window_id, "probability": window.audit_probability}
+            connection.execute(insert(schema.audit_draws), draw)
         return None
     table = schema.windows.c
     key = (table.agent == arrival.agent, table.stream == arrival.stream, table.sequence == arrival.sequence)
@@ -192,4 +202,31 @@ def _keep_heartbeat(connection: Connection, name: str, beat: Heartbeat, seen: fl
     keys = [column.name for column in schema.scored_counts.primary_key]
     highest = func.max(counts.excluded.windows, schema.scored_counts.c.windows)
     rows = [{**vars(count), "agent": name, "stream": beat.stream} for count in beat.counts]
+    _add_to_week(connection, rows, week_of(seen))
     connection.execute(counts.on_conflict_do_update(index_elements=keys, set_={"windows": highest}), rows)
+
+
+def _add_to_week(connection: Connection, rows: Sequence[Mapping[str, Any]], week: int) -> None:
+    """Count what these totals exceed the stored ones by; before they are stored."""
+    before = {
+        (row.stream, row.model_version, row.participant, row.task, row.alerting): row.windows
+        for row in connection.execute(
+            select(schema.scored_counts).where(
+                schema.scored_counts.c.agent == rows[0]["agent"], schema.scored_counts.c.stream == rows[0]["stream"]
+            )
+        )
+    }
+    grown = []
+    for row in rows:
+        known = before.get(
+            tuple(row[name] for name in ("stream", "model_version", "participant", "task", "alerting")), 0
+        )
+        if row["windows"] > known:
+            entry = {name: value for name, value in row.items() if name != "stream"}
+            grown.append({**entry, "windows": row["windows"] - known, "week": week})
+    if not grown:
+        return
+    statement = insert(schema.weekly_counts)
+    keys = [column.name for column in schema.weekly_counts.primary_key]
+    total = schema.weekly_counts.c.windows + statement.excluded.windows
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_={"windows": total}), grown)

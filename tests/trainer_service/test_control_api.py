@@ -49,6 +49,10 @@ class Notebook:
         self.asked.append(to)
         return 5
 
+    def apply_threshold(self, task: str, threshold: float) -> int:
+        self.asked.append((task, threshold))
+        return 6
+
 
 class Desk:
     """The API as a client sees it."""
@@ -355,6 +359,79 @@ def test_rates_from_counts_verdicts_and_the_audit(desk: Desk) -> None:
     nobody = desk.call("rates", participant="P99")
     assert {row["task"] for row in nobody} == {"stress", "focus"}
     assert not nobody[0]["miss_rate"]["enough"]
+
+
+def minutes_later(window: Window, minutes: int) -> Window:
+    start = window.features.start + 60 * minutes
+    return dataclasses.replace(window, features=dataclasses.replace(window.features, start=start, end=start + 30))
+
+
+@pytest.mark.parametrize(
+    ("by", "groups"),
+    [("agent", ["lab-1"]), ("participant", ["P02", "P01"]), ("week", ["2025-06-09"]), ("model_version", [1])],
+)
+def test_rates_are_grouped_and_say_what_is_missing(desk: Desk, by: str, groups: list[object]) -> None:
+    some = [scored(n, Stratum.AUDIT, CALM, "P02" if n % 2 else "P01") for n in range(1, 81)]
+    put_windows(desk.store, [*some, *(scored(n, Stratum.ALERT, TENSE) for n in range(81, 101))])
+    counts = (ScoredCount(1, "P01", "stress", False, 700), ScoredCount(1, "P02", "stress", False, 300))
+    in_june = 1_750_000_100.0
+    desk.store.keep_heartbeats([("lab-1", heartbeat(counts=counts), in_june)])
+    desk.store.keep_heartbeats([("lab-1", heartbeat(counts=counts), in_june + 600_000)])
+    for n in range(1, 101):
+        submit(desk, n, n, "stressed" if n > 90 else "calm")
+    overall, *rows = desk.call("rates", task="stress", by=by)
+    assert [row[by] for row in rows] == groups
+    assert (overall[by], overall["windows"]) == (None, 1_020)
+    assert sum(row["windows"] for row in rows) == 1_020
+    assert (rows[-1]["false_discovery_share"]["value"], rows[-1]["false_discovery_share"]["n"]) == (0.5, 20)
+    assert rows[-1]["false_discovery_share"]["more"] > 50
+    assert desk.call("rates", task="stress", by="agent", **{by: groups[-1]})[0]["windows"] == rows[-1]["windows"]
+
+
+def test_confidences_beside_labels_and_a_warning_where_they_differ(desk: Desk) -> None:
+    some = [scored(n, Stratum.AUDIT, CALM if n > 20 else TENSE) for n in range(1, 221)]
+    put_windows(desk.store, [minutes_later(window, n) for n, window in enumerate(some)])
+    (overall, _) = desk.call("rates", task="stress")
+    free = overall["label_free"]["false_discovery_share"]
+    assert (free["value"], free["n"], free["warning"]) == (pytest.approx(0.3), 20, None)
+    assert overall["label_free"]["miss_rate"]["value"] == pytest.approx(200 * 0.1 / (200 * 0.1 + 20 * 0.7))
+    assert "not enough labels" in overall["false_discovery_share"]["words"]
+    for n in range(1, 21):
+        submit(desk, n, n, "calm")
+    warning = desk.call("rates", task="stress")[0]["label_free"]["false_discovery_share"]["warning"]
+    assert "70 points higher" in warning
+
+
+def test_audit_windows_weigh_by_the_probability_of_their_draw(desk: Desk) -> None:
+    often = [dataclasses.replace(scored(n, Stratum.AUDIT, CALM), audit_probability=0.5) for n in range(1, 41)]
+    seldom = [dataclasses.replace(scored(n, Stratum.AUDIT, CALM), audit_probability=0.05) for n in range(41, 81)]
+    put_windows(desk.store, [*often, *seldom])
+    for n in range(1, 81):
+        submit(desk, n, n, "stressed" if n > 76 else "calm")
+    desk.store.keep_heartbeats(
+        [("lab-1", heartbeat(counts=(ScoredCount(1, "P01", "stress", False, 1_000),)), 1_750_000_000.0)]
+    )
+    put_alerts = [scored(n, Stratum.ALERT, TENSE) for n in range(81, 101)]
+    desk.store.ingest([arrival(window, n) for n, window in enumerate(put_alerts, 1_000)], 0.0)
+    for n in range(81, 101):
+        submit(desk, n, n, "stressed")
+    (overall, _) = desk.call("rates", task="stress")
+    share = 4 / 0.05 / (40 / 0.05 + 40 / 0.5)
+    assert overall["miss_rate"]["value"] == pytest.approx(1_000 * share / (1_000 * share + 20))
+
+
+def test_advice_and_its_application(desk: Desk) -> None:
+    lacking = desk.call("threshold_advice", task="stress", most_misses=0.2)
+    assert (lacking["threshold"], lacking["model_version"]) == (None, 4)
+    assert lacking["words"].startswith("not enough labels yet")
+    assert desk.call("apply_threshold", task="stress", threshold=1) == {"version": 6}
+    assert desk.learner.asked == [("stress", 1.0)]
+    for params in (
+        '{"task": "stress"}',
+        '{"task": "stress", "most_misses": 20}',
+        '{"task": "anxiety", "most_misses": 0.2}',
+    ):
+        assert desk.reply("threshold_advice", params).error_kind == "InputError"
 
 
 def test_windows_that_overlap_count_for_less_than_windows_that_do_not(desk: Desk) -> None:

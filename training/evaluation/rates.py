@@ -70,13 +70,13 @@ class JudgedWindows:
     """The judged windows of one stratum.
 
     Attributes:
-        events: bool [n], whether the event was there.
+        events: bool [n], whether the event was there; or float [n] in 0..1, how probable it was (`label_free`).
         inclusion_probability: float [n] above 0, of the draw that made this sample; None when all are the same.
         clusters: n names, equal for windows that resemble each other (one alert, one person's minute); None when all
             stand alone.
     """
 
-    events: NDArray[np.bool_]
+    events: NDArray[np.bool_] | NDArray[np.floating[Any]]
     inclusion_probability: NDArray[np.floating[Any]] | None = None
     clusters: Sequence[str] | None = None
 
@@ -149,6 +149,21 @@ def estimate_rates(
         ),
         false_alarms_per_hour=_false_alarms_per_hour(counts.hours, alerts, generator),
     )
+
+
+def more_labels(rate: Rate, width: float) -> int | None:
+    """About how many more labels make a share's interval so narrow: its width shrinks with the root of their number.
+
+    Args:
+        rate: a share, as it is estimated now.
+        width: from low to high, in 0..1.
+
+    Returns:
+        0 or more; None while there is no interval to start from.
+    """
+    if rate.low is None or rate.high is None:
+        return None
+    return max(0, int(np.ceil(rate.n * (((rate.high - rate.low) / width) ** 2 - 1))))
 
 
 def _check(counts: TaskCounts, alerting: JudgedWindows, quiet: JudgedWindows, alerts: AlertCounts) -> None:

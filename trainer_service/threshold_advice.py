@@ -1,0 +1,161 @@
+"""Threshold advice from what the store holds of the live version (see `training.evaluation.thresholds`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, func, select
+
+from sentry_proto.errors import InputError
+from sentry_proto.tasks import Task
+from sentry_proto.types import Stratum
+from trainer_service import registry, schema
+from trainer_service.rates import HOP_S, UNSAID, cluster_of, event_probability, newest_labels
+from training.evaluation.rates import TaskCounts
+from training.evaluation.thresholds import Evidence, Scored, Verdicts, Wish, advise, alert_levels
+
+LONGEST_GAP_S = 15.0
+"""Alerting windows of a session that lie further apart belong to two alerts."""
+
+
+@dataclass(frozen=True)
+class _Window:
+    window_id: str
+    session: str
+    start: float
+    weight: float
+    probability: float
+    alerting: bool
+    event: bool | None
+
+
+def wish(most_false_alarms_per_hour: float | None, most_misses: float | None) -> Wish:
+    """A checked wish.
+
+    Raises:
+        InputError: if it is not exactly one, or is out of range.
+    """
+    if (most_false_alarms_per_hour is None) == (most_misses is None):
+        raise InputError("wish for at most so many false alarms per hour or at most so many misses, one of the two")
+    if most_misses is not None and not 0 <= most_misses < 1:
+        raise InputError(f"the share of misses must lie between 0 and 100 %, not be {100 * most_misses:g} %")
+    if most_false_alarms_per_hour is not None and not 0 <= most_false_alarms_per_hour < math.inf:
+        raise InputError(f"the number of false alarms per hour must be 0 or more, not {most_false_alarms_per_hour}")
+    return Wish(most_false_alarms_per_hour, most_misses)
+
+
+def describe(connection: Connection, task: Task, version: int, wished: Wish) -> dict[str, Any]:
+    """What the control API says of a wish.
+
+    Raises:
+        InputError: if the task raises no alerts.
+    """
+    given = advise(gather(connection, task, version), wished)
+    return {"task": task.name, "model_version": version, **asdict(given)}
+
+
+def gather(connection: Connection, task: Task, version: int) -> Evidence:
+    """Counts, windows and verdicts of one task under one model version."""
+    if task.alert is None:
+        raise InputError(f"task {task.name} raises no alerts")
+    applied = registry.applied_threshold(connection, version, task.name)
+    windows = _windows(connection, task, version)
+    alerting, quiet = [w for w in windows if w.alerting], [w for w in windows if not w.alerting]
+    in_a_row = 1 + math.ceil(task.alert.duration_s / HOP_S)
+    runs = [(run, alert_levels([w.probability for w in run], in_a_row)) for run in _runs(alerting)]
+    levels = {w.window_id: float(level) for run, found in runs for w, level in zip(run, found, strict=True)}
+    tops = {run[0].window_id: float(found[-1]) for run, found in runs}
+    return Evidence(
+        task.alert.threshold if applied is None else applied,
+        _counts(connection, task, version, len(alerting), len(quiet)),
+        _scored([levels[w.window_id] for w in alerting], alerting),
+        _scored([w.probability for w in quiet], quiet),
+        _verdicts(connection, task, version, tops),
+    )
+
+
+def _windows(connection: Connection, task: Task, version: int) -> list[_Window]:
+    """Alerting windows, all of which are stored, and quiet audit windows, in the order of their sessions."""
+    window, draw, said = schema.windows.c, schema.audit_draws.c, newest_labels(task.name)
+    chosen = (
+        select(
+            window.window_id, window.session, window.start, window.stratum, window.predictions, draw.probability,
+            said.c.value,
+        )
+        .select_from(
+            schema.windows.outerjoin(schema.audit_draws, draw.window_id == window.window_id).outerjoin(
+                said, said.c.window_id == window.window_id
+            )
+        )
+        .where(window.model_version == version, window.stratum != Stratum.UNCERTAIN.value)
+        .order_by(window.agent, window.participant, window.session, window.start)
+    )  # fmt: skip
+    found = [_window(task, row) for row in connection.execute(chosen)]
+    return [one for one in found if one is not None]
+
+
+def _window(task: Task, row: Any) -> _Window | None:
+    seen = event_probability(task, row.predictions)
+    if seen is None or not (seen[1] or row.stratum == Stratum.AUDIT):
+        return None
+    weight = 1.0 if seen[1] else 1 / (row.probability or UNSAID)
+    event = None if row.value is None else task.is_event(row.value)
+    return _Window(row.window_id, row.session, row.start, weight, *seen, event)
+
+
+def _runs(alerting: Sequence[_Window]) -> list[list[_Window]]:
+    """Windows of one alert together."""
+    runs: list[list[_Window]] = []
+    for window in alerting:
+        last = runs[-1][-1] if runs else None
+        near = last is not None and window.session == last.session and 0 <= window.start - last.start <= LONGEST_GAP_S
+        if near:
+            runs[-1].append(window)
+        else:
+            runs.append([window])
+    return runs
+
+
+def _scored(levels: Sequence[float], windows: Sequence[_Window]) -> Scored:
+    judged = [(level, w) for level, w in zip(levels, windows, strict=True) if w.event is not None]
+    return Scored(
+        np.array(levels, float),
+        np.array([level for level, _ in judged], float),
+        np.array([bool(w.event) for _, w in judged], bool),
+        np.array([w.weight for _, w in judged], float),
+        [cluster_of(w.session, w.start) for _, w in judged],
+    )
+
+
+def _counts(connection: Connection, task: Task, version: int, alerting: int, quiet: int) -> TaskCounts:
+    table = schema.scored_counts.c
+    chosen = (
+        select(table.alerting, func.sum(table.windows))
+        .where(table.task == task.name, table.model_version == version)
+        .group_by(table.alerting)
+    )
+    found = {on: int(windows) for on, windows in connection.execute(chosen)}
+    alerting, quiet = max(alerting, found.get(True, 0)), max(quiet, found.get(False, 0))
+    return TaskCounts(alerting, quiet, (alerting + quiet) * HOP_S / 3600)
+
+
+def _verdicts(connection: Connection, task: Task, version: int, tops: dict[str, float]) -> Verdicts:
+    alert, said = schema.alerts.c, newest_labels(task.name)
+    chosen = (
+        select(alert.window_id, alert.probability, said.c.value)
+        .outerjoin_from(schema.alerts, said, said.c.window_id == alert.window_id)
+        .where(alert.task == task.name, alert.model_version == version)
+    )
+    pairs = [
+        (tops.get(row.window_id, row.probability), None if row.value is None else task.is_event(row.value))
+        for row in connection.execute(chosen)
+    ]
+    every = [level for level, _ in pairs]
+    return Verdicts(
+        np.array(every, float),
+        *(np.array([level for level, event in pairs if event is verdict], float) for verdict in (True, False)),
+    )
