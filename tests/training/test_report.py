@@ -241,6 +241,9 @@ VERDICTS: dict[str, tuple[tuple[Result, ...], dict[str, Any], str, str]] = {
     "scale with a gain": (
         (replace(SCALE, metrics={**SCALE.metrics, "mae_gain": Figure(0.3, 0.1, 0.5, 3)}),), {}, "effect", "0.30 (95 %",
     ),
+    "scale beside a control": (
+        (SCALE, replace(SCALE, ingredient=CONTROL.ingredient)), {}, "none", "session alone has the largest gain",
+    ),
     "no interval": (
         (replace(TASK, metrics={**TASK.metrics, "auroc_per_person": Figure(0.9, math.nan, math.nan, 1)}),), {},
         "unknown", "nothing can be said",
@@ -260,6 +263,12 @@ def test_a_verdict_says_what_the_numbers_say(name: str) -> None:
     results, other, level, words = VERDICTS[name]
     assert said_of(*results, **other)[0] == level
     assert words in said_of(*results, **other)[1]
+
+
+def test_a_control_that_knows_the_person_is_no_score_to_reach() -> None:
+    person = replace(CONTROL, protocol="other", ingredient=replace(CONTROL.ingredient, model="person alone"))
+    (topic,) = replace(FINDINGS, results=(AT_CHANCE, person)).topics()
+    assert (topic.best_control, topic.acquainted) == (None, [person])
 
 
 def test_minutes_of_the_person_are_compared_person_by_person(tmp_path: Path) -> None:

@@ -38,6 +38,12 @@ from training.report.page import write_report
 from training.windows import WindowSet
 
 SWELLKW = "swellkw"
+SOURCES = {
+    SWELLKW: "Koldijk S, Sappelli M, Verberne S, Neerincx MA, Kraaij W (2014). The SWELL knowledge work dataset for "
+    "stress and user modeling research. ICMI. Data: https://doi.org/10.17026/dans-x55-69zp, CC BY-NC-SA 4.0."
+}
+"""What whoever publishes figures on a data set has to cite."""
+
 SHOWN = {
     "task": ("auroc_per_person", "auroc", "balanced_accuracy", "macro_f1", "ece", "fpr", "fnr"),
     "scale": ("ccc", "spearman", "spearman_per_person", "mae", "mae_of_mean"),
@@ -94,6 +100,7 @@ def _find(options: argparse.Namespace, data: _Data) -> Findings:
         people=len(set(windows.people.tolist())),
         windows=len(windows),
         results=results,
+        source=SOURCES.get(options.dataset, ""),
         tasks={task.name: task for task in data.tasks},
         exclusions=data.exclusions,
         omitted=plan.omitted,

@@ -10,7 +10,7 @@ from typing import Any
 
 from sentry_proto.tasks import Task
 from training.datasets.exclusions import Exclusions
-from training.evaluation.controls import Trap
+from training.evaluation.controls import PERSON, Trap
 from training.evaluation.results import Result, deciding_metric
 
 CHANCE = {"task": 0.5, "scale": 0.0}
@@ -27,6 +27,7 @@ class Findings:
     Attributes:
         dataset: which loader read it.
         title: name of the data, for a reader.
+        source: where the data come from, to be cited; empty for a lab's own.
         command: by which the figures can be had again.
         version: of Sentry.
         made: when, with a time zone.
@@ -51,6 +52,7 @@ class Findings:
     people: int
     windows: int
     results: Sequence[Result]
+    source: str = ""
     tasks: Mapping[str, Task] = field(default_factory=dict)
     exclusions: Exclusions = field(default_factory=Exclusions)
     omitted: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +93,8 @@ class Findings:
             task=self.tasks.get(name),
             metric=deciding_metric(*own),
             candidates=[r for r in compared if not r.ingredient.control and not r.ingredient.shots],
-            controls=[r for r in own if r.ingredient.control and r.ingredient.features == "none"],
+            controls=[r for r in compared if r.ingredient.control and r.ingredient.features == "none"],
+            acquainted=[r for r in own if r.ingredient.model == PERSON],
             calibrated=_beside_their_twins(own),
             held_out=[r for r in own if "holdout of" in r.protocol],
             permuted=[test for test in self.permuted if test["task"] == name],
@@ -109,7 +112,8 @@ class Topic:
         task: None for a scale.
         metric: by which ingredients are compared.
         candidates: what learns from other people alone.
-        controls: what looks at no feature.
+        controls: what looks at no feature, under the same splits as the candidates.
+        acquainted: the control that knows labels of the tested person, which is no score to reach.
         calibrated: (with, without) k minutes of the tested person.
         held_out: what was tested once on people in no other figure.
         permuted: as in `Findings`, of this task.
@@ -123,6 +127,7 @@ class Topic:
     metric: str
     candidates: Sequence[Result]
     controls: Sequence[Result]
+    acquainted: Sequence[Result]
     calibrated: Sequence[tuple[Result, Result]]
     held_out: Sequence[Result]
     permuted: Sequence[Mapping[str, Any]]

@@ -146,12 +146,17 @@ def _scores(topic: Topic, stem: str) -> Picture:
     groups = _by_features(topic) | {
         "Holdout, tested once": [Row(_label(result, topic), result) for result in topic.held_out],
         "Controls, which look at nobody": [Row(str(r.ingredient), r, control=True) for r in topic.controls],
+        "Labels of the person's other blocks": [Row(str(r.ingredient), r, control=True) for r in topic.acquainted],
     }
     hollow = " Hollow: raw features, without a baseline of the person." if _several_baselines(topic) else ""
     caption = (
         f"Dot: estimate. Bar: 95 % interval over people. Dashed: {'chance' if topic.kind == 'task' else 'no relation'}."
     )
     controls = " Grey diamonds: controls, in place of a model." if topic.controls else ""
+    if topic.acquainted:
+        controls += (
+            " The last knows labels of the tested person; it is no score to reach, but how far they go with people."
+        )
     return Picture(
         f"Every ingredient: {name}", caption + hollow + controls, forest(groups, panels), f"{stem}-scores.svg"
     )

@@ -23,6 +23,9 @@ MOST_NAMES = 40
 CELL_PX, MOST_CELLS_PX, SQUARE_PX = 96, 300, 260
 STRIP_PX = 150
 COLOURS = ("blue", "vermillion", "green")
+ASIDE_PX = 7
+"""Between the marks of one person, so that equal values do not hide each other."""
+
 LETTER_PX = 6.4
 """How wide a letter of a label is taken to be."""
 
@@ -217,8 +220,9 @@ def _person(
     parts = [line(x, min(ends), x, max(ends), "line")] if len(ends) > 1 else []
     for name, value in values.items():
         place = names.index(name)
+        aside = round(x + ASIDE_PX * (place - (len(names) - 1) / 2), 1)
         said = f"<title>{escape(f'{person}, {name}: {number(value)}')}</title>"
-        parts.append(f"<g>{said}{mark(round(x, 1), axis.at(value), SHAPES[place], COLOURS[place])}</g>")
+        parts.append(f"<g>{said}{mark(aside, axis.at(value), SHAPES[place], COLOURS[place])}</g>")
     if named:
         y = PEOPLE_PX + 10
         parts.append(

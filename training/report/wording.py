@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from training.evaluation.controls import PERSON
 from training.evaluation.people_metrics import LEVEL
 from training.evaluation.results import Figure, Ingredient, Result
 from training.report.findings import REFERENCE, Findings, Topic, highest
@@ -163,6 +164,7 @@ def references(findings: Findings) -> list[str]:
     """Where the methods that were used come from."""
     kinds = {result.kind for result in findings.results}
     used = [
+        *([findings.source] if findings.source else []),
         "Nadeau C, Bengio Y (2003). Inference for the generalization error. Machine Learning 52, 239-281.",
         "Cameron AC, Gelbach JB, Miller DL (2008). Bootstrap-based improvements for inference with clustered errors. "
         "Review of Economics and Statistics 90, 414-427.",
@@ -238,6 +240,11 @@ def _of_scale(topic: Topic, best: Result) -> tuple[str, list[str]]:
                 f"{metric_name(metric)}: {share} an interval above 0; the highest, {described(top.ingredient)}, "
                 f"reached {_cited(top.metrics[metric])}."
             )
+    if control := topic.best_control:
+        said.append(
+            f"Of the controls, which look at nobody, the {control.ingredient} has the largest gain, "
+            f"{_cited(control.metrics[topic.leading])}."
+        )
     return "effect" if gained else "none", said
 
 
@@ -260,7 +267,18 @@ def _of_controls(topic: Topic, level: str) -> list[str]:
         return [f"The label can be told from {others} as well, so these scores are no evidence of {topic.name} itself."]
     if score >= best:
         return [f"{told}, no less than the best ingredient."]
-    return [f"Of the controls, the highest is lower: {told[0].lower()}{told[1:]}."]
+    return [f"Of the controls, the highest is lower: {told[0].lower()}{told[1:]}.", *_of_low_controls(topic)]
+
+
+def _of_low_controls(topic: Topic) -> list[str]:
+    low = [f"the {r.ingredient} {number(r.metrics[topic.metric].value)}" for r in topic.controls
+           if r.metrics[topic.metric].high < topic.chance]  # fmt: skip
+    if not low:
+        return []
+    return [
+        f"Far below chance: {listed(low)}. Leaving people out does that where classes and order are nearly balanced, "
+        "since the others lean the other way; it says that this control helps nobody here."
+    ]
 
 
 def _of_permuted(topic: Topic) -> list[str]:
@@ -316,13 +334,13 @@ def _value(result: Result, metric: str) -> str:
 
 
 def _data_and_split(findings: Findings) -> str:
-    protocols = list(dict.fromkeys(result.protocol for result in findings.results))
+    protocols = list(dict.fromkeys(r.protocol for r in findings.results if r.ingredient.model != PERSON))
     seeds = "once (seed 0)" if findings.seeds == 1 else f"{findings.seeds} times (seeds 0 to {findings.seeds - 1})"
     return (
         f"Data: {findings.title}, {counted(findings.people, 'person', 'people')} and "
         f"{counted(findings.windows, 'window')}. Splits: {'; '.join(protocols)}; all was repeated {seeds}. No model "
-        "had seen the person it was tested on, but for the minutes that an ingredient names; windows of one block "
-        "never stood on both sides of a split."
+        "had seen the person it was tested on, but for the minutes that an ingredient names, and what a control is "
+        "said to know; windows of one block never stood on both sides of a split."
     ).replace("was repeated once", "was run once")
 
 
@@ -339,9 +357,13 @@ def _ingredients(findings: Findings) -> str:
         "causal": "causal: relative to what was seen of the person before",
     }
     meant = "; ".join(text for name, text in meaning.items() if name in baselines)
+    controls = list(dict.fromkeys(r.ingredient.model for r in findings.results if r.ingredient.features == "none"))
+    beside = f" Controls: {listed(controls)}." if controls else ""
+    held_out = any("holdout of" in result.protocol for result in findings.results)
+    chosen = "none was chosen by these figures" + (", but the one tested on the holdout" if held_out else "")
     return (
-        f"Models: {models}. Features: {features}. Baseline: {baselines} ({meant}).{minutes} All ingredients that were "
-        "compared are reported, and none was chosen by these figures. Whoever quotes the highest has chosen it: quote "
+        f"Models: {models}. Features: {features}. Baseline: {baselines} ({meant}).{minutes}{beside} All "
+        f"ingredients that were compared are reported, and {chosen}. Whoever quotes the highest has chosen it: quote "
         "the number compared beside it."
     )
 
