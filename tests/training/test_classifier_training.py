@@ -40,6 +40,7 @@ def test_an_effect_goes_live_and_holds_for_the_people_held_out(trained: Trained)
     assert task["gate"]["interval"][0] > 0
     assert task["held_out"]["people"] == 2
     assert task["held_out"]["balanced_accuracy"]["value"] > 0.5
+    assert task["held_out"]["ece"]["low"] < task["held_out"]["ece"]["value"] < task["held_out"]["ece"]["high"]
     assert trained.abstaining == {}
     assert trained.population is None
 

@@ -130,7 +130,7 @@ class Measurement:
     per_person: Mapping[str, Mapping[str, float]]
 
 
-def measure_task(task: Task, rounds: Sequence[TaskRound], dependence: float = 1.0, seed: int = 0) -> Measurement:
+def measure_task(task: Task, rounds: Sequence[TaskRound], *, dependence: float = 1.0, seed: int = 0) -> Measurement:
     """All metrics of a task, averaged over rounds.
 
     Args:
@@ -144,7 +144,7 @@ def measure_task(task: Task, rounds: Sequence[TaskRound], dependence: float = 1.
     return _summarise(people, measured, TASK_RANGES, dependence)
 
 
-def measure_scale(rounds: Sequence[ScaleRound], dependence: float = 1.0, seed: int = 0) -> Measurement:
+def measure_scale(rounds: Sequence[ScaleRound], *, dependence: float = 1.0, seed: int = 0) -> Measurement:
     """All metrics of a scale, averaged over rounds; see `measure_task`."""
     people, weights = _resamples([tested.people for tested in rounds], seed)
     measured = [_measure_scale(tested, people, weights) for tested in rounds]

@@ -179,11 +179,13 @@ def _result(study: Study, answers: Sequence[tuple[_Job, Floats]], seeds: int) ->
     spread = float(np.mean([dependence(study.windows, [fold for fold, _ in parts]) for parts in rounds.values()]))
     if isinstance(study.target, Task):
         of_task = [_tested_task(study, study.target, parts) for parts in rounds.values()]
-        measured = measure_task(study.target, of_task, spread)
+        measured = measure_task(study.target, of_task, dependence=spread)
         confusion = np.mean([confusion_by_person(tested, people).sum(0) for tested in of_task], axis=0)
         curve = _reliability(of_task)
     else:
-        measured = measure_scale([_tested_scale(study, study.target, parts) for parts in rounds.values()], spread)
+        measured = measure_scale(
+            [_tested_scale(study, study.target, parts) for parts in rounds.values()], dependence=spread
+        )
     if any(_tested_in_parts(study.windows, [fold for fold, _ in parts]) for parts in rounds.values()):
         measured = _without_ranks_within(measured)
     return Result(

@@ -39,6 +39,7 @@ def comparison(report: Report) -> str:
             lines.append(
                 f"{name}: learned fusion is {better} than statistics pooling: Brier score {both['learned']:.3f} "
                 f"against {both['statistics']:.3f}, improvement {_gain(found)}"
+                + ("" if task["live"] else "; it is not shown to be better than a constant forecast")
             )
     return "\n".join(lines)
 

@@ -260,7 +260,7 @@ def _on_held_out(view: View, heads: Heads, rows: Rows, seed: int) -> dict[str, A
             continue
         answers = view.answers({name: head}, told)[name]
         tested = TaskRound(view.windows.people[told], answers.astype(np.float64), view.windows.allowed[name][told])
-        figures = measure_task(head.task, [tested], seed).figures
+        figures = measure_task(head.task, [tested], seed=seed).figures
         result[name] = {
             "windows": len(told),
             "people": len(np.unique(tested.people)),
