@@ -190,7 +190,24 @@ def _status(status: Mapping[str, Any]) -> str:
     totals = f"{status['windows']} windows, {status['labels']} labels, {status['alerts']} alerts"
     version = status["model_version"]
     model = f"model version {version} is live" if version else "no model is published yet"
-    return "\n".join([f"{model}; {totals} of {status['people']} people", f"learner: {learner['state']}", *waits])
+    about = [f"{model}; {totals} of {status['people']} people", f"learner: {learner['state']}"]
+    return "\n".join([*about, *waits, *_stream(learner["stream"])])
+
+
+def _stream(stream: Mapping[str, Any]) -> list[str]:
+    """How the heads did label by label, and what drifted last."""
+    scores = [
+        f"  {task}: balanced accuracy {known['head']:.2f} on {known['compared']} labels as they came, "
+        f"{known['challenger']:.2f} for the online challenger"
+        for task, known in stream["tasks"].items()
+        if known["compared"]
+    ]
+    last = [
+        f"  last drift: {found['signal']} {found['before']:.2f} -> {found['after']:.2f}, "
+        f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(found['time']))}"
+        for found in stream["drifts"][-1:]
+    ]
+    return [*scores, *last]
 
 
 def _agent(agent: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -159,6 +160,14 @@ class Opinion:
     rater: str
 
 
+def standing_labels(connection: Connection, task: str) -> tuple[int, int]:
+    """How many labels of a task stand, and the row of the newest: while both stay, so do its opinions."""
+    table = schema.labels.c
+    stands = (table.task == task) & table.withdrawn.is_(None)
+    count, newest = connection.execute(select(func.count(), func.max(table.row)).where(stands)).one()
+    return count, newest or 0
+
+
 def opinions(connection: Connection, task: str) -> list[Opinion]:
     """All that raters hold of one task now; in the order of the windows' first labels.
 
@@ -179,21 +188,10 @@ def opinions(connection: Connection, task: str) -> list[Opinion]:
         schema.people, window.participant == person.participant
     )
     standing = (label.task == task) & label.withdrawn.is_(None) & (window.baseline_seconds > 0)
-    rows = connection.execute(select(*columns).select_from(joined).where(standing).order_by(label.row)).all()
-    newest = {(row.window_id, row.rater): row for row in rows}
-    raters: dict[str, int] = {}
-    for window_id, _ in newest:
-        raters[window_id] = raters.get(window_id, 0) + 1
+    rows = connection.execute(select(*columns).select_from(joined).where(standing).order_by(label.row))
+    newest = {(window_id, rater): rest for window_id, rater, *rest in rows}
+    raters = Counter(window_id for window_id, _ in newest)
     return [
-        Opinion(
-            row.window_id,
-            row.participant,
-            row.session,
-            row.partition,
-            row.start,
-            row.value,
-            row.confidence / raters[window_id],
-            row.rater,
-        )
-        for (window_id, _), row in newest.items()
+        Opinion(window_id, participant, session, partition, start, value, confidence / raters[window_id], rater)
+        for (window_id, rater), (value, confidence, participant, session, start, partition) in newest.items()
     ]

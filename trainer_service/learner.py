@@ -23,9 +23,9 @@ from sqlalchemy import Connection, select
 
 from sentry_proto.errors import InputError, RequestRefused, SentryError, StorageError
 from sentry_proto.tasks import Task
-from trainer_service import policy, registry, schema
+from trainer_service import policy, registry, schema, stream_feed
 from trainer_service.jobs import Learn, Observe, Outcome, Prepare, Republish
-from trainer_service.labels import Opinion, news, opinions
+from trainer_service.labels import Opinion, news, opinions, standing_labels
 from trainer_service.policy import BY_HAND
 from trainer_service.publisher import Publisher
 from trainer_service.registry import Decision, Model
@@ -104,7 +104,9 @@ class Learner(threading.Thread):
         self._stopping = False
         self._waits_for: dict[str, str] = {}
         self._stream: Mapping[str, Any] = {"tasks": {}, "drifts": []}
+        self._observed: stream_feed.Extent | None = (0, 0, 0, 0)
         self._drifted: float | None = None
+        self._held: dict[str, tuple[tuple[int, int], list[Opinion]]] = {}
         self._next_renewal = 0.0
         self._born = time.time()
         self.model_version = publisher.current_version()
@@ -232,18 +234,21 @@ class Learner(threading.Thread):
             self._state = "running"
             self._learn(due)
             evidence = self._gather(by_hand=False)
-        elif any(known.opinions for known in evidence):
-            self._worker.ask(Prepare())
         self._waits_for = {known.task.name: known.lacking for known in evidence if known.lacking}
         self._state = "idle"
+        if not due and any(known.opinions for known in evidence):
+            self._worker.ask(Prepare())
 
     def _observe(self) -> None:
         """Take in what came, in portions, until it is all or somebody wants something; look again if it has drifted."""
-        behind = True
+        with self._store.read() as connection:
+            there = stream_feed.extent(connection)
+        behind = there != self._observed
         complaints: Mapping[str, str] = {}
         while behind and self._requests.empty() and not self._stopping:
             outcome = self._worker.ask(self._observation())
             self._stream, behind, complaints = outcome.stream, outcome.behind, outcome.complaints
+            self._observed = None if behind else there
         if complaints:
             self._step_back("; ".join(f"{task}: {words}" for task, words in complaints.items()))
         drifted = self._newest_drift(self._tasks)
@@ -271,8 +276,15 @@ class Learner(threading.Thread):
         fresh = news(connection, task.name, registry.last_label_seen(connection, task.name), last_run)
         drift = self._newest_drift([task])
         why = policy.occasion(now, last_run, self._labels_per_run, self._retrain_every_s, drift, by_hand)
-        held = opinions(connection, task.name)
+        held = self._opinions(connection, task.name)
         return _Evidence(task, held, fresh.newest, why.trigger, policy.lacking(task, held, fresh.count, why.wanted))
+
+    def _opinions(self, connection: Connection, task: str) -> list[Opinion]:
+        """What raters hold, read again only if a label came or went."""
+        known = standing_labels(connection, task)
+        if task not in self._held or self._held[task][0] != known:
+            self._held[task] = (known, opinions(connection, task))
+        return self._held[task][1]
 
     def _learn(self, due: list[_Evidence]) -> None:
         now, parent, version = time.time(), self.model_version, self._next_version()

@@ -3,7 +3,7 @@
 A window's record is kept as it came over the wire (`sentry_proto.codec`), after the columns that are searched, so
 that lists never read it.
 
-A table that an older store lacks is made when the store is opened; `VERSION` rises only when a table changes.
+A table or index that an older store lacks is made when the store is opened; `VERSION` rises only when a table changes.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ windows = Table(
     Column("record", LargeBinary, nullable=False),
     UniqueConstraint("agent", "stream", "sequence"),
     Index("ix_windows_stratum", "stratum", "row"),
+    Index("ix_windows_audit", "stratum", "baseline_seconds", "model_version", "window_id"),
 )
 
 alerts = Table(

@@ -67,6 +67,9 @@ class Store:
         event.listen(self._engine, "begin", _begin)
         with self.write() as connection:
             schema.metadata.create_all(connection)
+            for table in schema.metadata.tables.values():
+                for index in table.indexes:
+                    index.create(connection, checkfirst=True)
             found = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema")).scalar()
             if found is None:
                 connection.execute(schema.meta.insert().values(key="schema", value=str(schema.VERSION)))

@@ -20,6 +20,7 @@ from trainer_service.stream_watch import StreamWatch
 
 PORTION = 200
 
+Extent = tuple[int, int, int, int]
 PooledOf = Callable[[Sequence[str]], Mapping[str, Float32]]
 
 
@@ -59,6 +60,16 @@ class StreamFeed:
             window = pooled[row.window_id]
             self.watch.label(row.received, row.task, row.participant, row.value, window, said, audit)
         return max(len(windows), len(labels)) == most
+
+
+def extent(connection: Connection) -> Extent:
+    """How much there is to read: while it stays the same, a step finds nothing new and nothing taken away."""
+    window, label = schema.windows.c.row, schema.labels.c.row
+    windows = connection.execute(select(func.count(window), func.max(window))).one()
+    labels = connection.execute(
+        select(func.count(label), func.max(label)).where(schema.labels.c.withdrawn.is_(None))
+    ).one()
+    return windows[0], windows[1] or 0, labels[0], labels[1] or 0
 
 
 class _Cursor:

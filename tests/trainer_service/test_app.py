@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -123,6 +124,8 @@ def test_the_commands_speak_with_it(study: Study, tmp_path: Path) -> None:
     assert (nobody.returncode, nobody.stderr.count("\n")) == (3, 1)
     study.start_trainer()
     assert "no model is published yet" in run("sentry-trainer", "status", *where).stdout
+    stream = json.loads(run("sentry-trainer", "status", *where, "--json").stdout)["learner"]["stream"]
+    assert stream == {"tasks": {}, "drifts": [], "audit_probability": 0.0}
     assert run("sentry-trainer", "agents", *where, "--json").stdout == "[]\n"
     assert run("sentry-trainer", "retrain", *where).returncode == 0
     rollback = run("sentry-trainer", "rollback", *where)

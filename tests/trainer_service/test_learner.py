@@ -180,9 +180,11 @@ def test_a_dead_worker_is_replaced(school: School) -> None:
 
 
 def test_a_failed_job_is_told_and_the_next_one_works(school: School) -> None:
+    worker = Worker(school.store.path, DEFAULT_TASKS)  # the learner's own is for the learner alone
     with pytest.raises(LearnerFailed, match="no model version 5"):
-        school.worker.ask(Republish(5, 6, 0.0))
-    assert school.worker.ask(Prepare()).bundle is None
+        worker.ask(Republish(5, 6, 0.0))
+    assert worker.ask(Prepare()).bundle is None
+    worker.close()
 
 
 def test_one_withdrawn_label_is_learned_from_when_its_time_has_come(school: School) -> None:

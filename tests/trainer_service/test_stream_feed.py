@@ -12,10 +12,10 @@ from sqlalchemy import delete
 from sentry_proto.tasks import DEFAULT_TASKS
 from sentry_proto.types import Float32, Prediction, Stratum
 from tests.sentry_proto.records import window
-from tests.trainer_service.conftest import hex_id, label, put_labels, put_windows
+from tests.trainer_service.conftest import arrival, hex_id, label, put_labels, put_windows
 from trainer_service import labels, schema
 from trainer_service.store import Store
-from trainer_service.stream_feed import StreamFeed
+from trainer_service.stream_feed import Extent, StreamFeed, extent
 from training.feature_space import SECOND_SPACE
 
 SAID = Prediction("stress", (0.7, 0.2, 0.1), 0.8, 0.1)
@@ -65,6 +65,24 @@ def test_portions_lead_to_the_same_as_one_draught(store: Store) -> None:
     found = fast.watch.describe()["tasks"]["stress"]
     assert (found["labels"], found["compared"]) == (29, 20), "none from before the baseline; the heads spoke from 11 on"
     assert found["head"] == 0.5
+
+
+def test_the_extent_changes_with_whatever_comes_or_goes(store: Store) -> None:
+    seen = [extent_of(store)]
+    put_labels(store, label(50, hex_id(12), "calm", rater="bob"))
+    seen.append(extent_of(store))
+    with store.write() as connection:
+        labels.withdraw(connection, hex_id(11), 5.0)
+    seen.append(extent_of(store))
+    store.ingest([arrival(window(hex_id(99)), 99)], 0.0)
+    seen.append(extent_of(store))
+    assert len(set(seen)) == 4
+    assert extent_of(store) == seen[-1]
+
+
+def extent_of(store: Store) -> Extent:
+    with store.read() as connection:
+        return extent(connection)
 
 
 def test_what_comes_later_is_added(store: Store) -> None:
