@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -50,6 +50,7 @@ def test_only_what_was_sent_lately_of_the_same_person_counts() -> None:
     assert sent.nearest("A", there) == 2
 
 
+@settings(max_examples=40, deadline=None)
 @given(pools, st.integers(0, 30))
 def test_a_batch_holds_every_window_once_at_most_and_the_most_uncertain_first(
     pool: tuple[NDArray[np.float64], NDArray[np.float32]], count: int

@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentry_proto.errors import LabelFileError
@@ -129,6 +129,7 @@ def test_a_spreadsheet_may_separate_by_something_else(separator: str) -> None:
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12)
 
 
+@settings(max_examples=30, deadline=None)
 @given(participant=words, classes=st.lists(words, min_size=2, max_size=4, unique=True).map(tuple))
 def test_sheets_survive_json_lines(participant: str, classes: tuple[str, ...]) -> None:
     made = sheet(participant=participant, classes=classes)

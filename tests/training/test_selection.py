@@ -17,7 +17,7 @@ from training.active_learning.selection import HOUR_S, MOST_AUDIT, Decision, Sel
 from training.evaluation.rates import AlertCounts, JudgedWindows, Rate, TaskCounts, estimate_rates
 
 HOP = 5.0
-HOURS = 6
+HOURS = 4
 LONG = int(HOURS * HOUR_S / HOP)
 
 Model = Callable[[np.random.Generator, int], float | None]
