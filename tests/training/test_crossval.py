@@ -80,6 +80,7 @@ def test_the_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "warning: neutral can be told from the place of the block alone" in text
     assert "stress: leave one person out" in text
     assert "logistic regression, posture, causal" in text
+    assert "person alone (leave one block out, with" in text
     assert "left out 6 minutes of relaxation (PP1, PP2)" in text
 
 

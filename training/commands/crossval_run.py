@@ -199,7 +199,7 @@ def _table(topic: Topic) -> Table:
         label = (
             str(result.ingredient)
             if result.protocol == results[0].protocol
-            else f"{result.ingredient} [{result.protocol}]"
+            else f"{result.ingredient} ({result.protocol})"
         )
         head, *rest = (result.metrics[name] for name in names)
         cells = [f"{head.value:.2f} ({head.low:.2f} to {head.high:.2f})", *(f"{figure.value:.2f}" for figure in rest)]

@@ -217,8 +217,8 @@ def _alerts(topic: Topic, stem: str) -> Picture | None:
     event = wording.listed(rule.classes)
     caption = (
         f"An alert is raised where the probability of {event} is at least {wording.number(rule.threshold)}. False "
-        f"positive: an alert in a window without {event}; false negative: none in a window with it. How long it must "
-        "last is not applied."
+        f"positive: an alert in a window that is not labelled {event}; false negative: none in one that is. How long "
+        "it must last is not applied."
     )
     return Picture("The alert rule", caption, forest(_by_features(topic), panels), f"{stem}-alerts.svg")
 

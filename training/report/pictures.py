@@ -139,8 +139,9 @@ def confusion(matrix: Iterable[Iterable[float]], classes: Sequence[str]) -> str:
 def reliability_curve(curve: Reliability) -> str:
     """How often the model was right, by how sure it was; the larger the mark, the more windows."""
     filled = np.flatnonzero(curve.count)
-    low = math.floor(10 * min(1 / 2, float(np.nanmin(curve.confidence[filled])))) / 10 if len(filled) else 0.5
-    across = Axis(low, 1.0, 0.1 if low >= 0.4 else 0.2, LEVEL_PX, LEVEL_PX + SQUARE_PX)
+    least = float(np.nanmin(curve.confidence[filled])) if len(filled) else 0.5
+    low, step = (0.5, 0.1) if least >= 0.5 else (math.floor(5 * least) / 5, 0.2)
+    across = Axis(low, 1.0, step, LEVEL_PX, LEVEL_PX + SQUARE_PX)
     up = Axis(0.0, 1.0, 0.25, SQUARE_PX * 0.72, 10)
     bottom = SQUARE_PX * 0.72
     parts = []
@@ -233,7 +234,7 @@ def _person(
 
 
 def _cell(x: float, y: float, side: float, count: float, share: float) -> list[str]:
-    colour, tall = "paper" if share > 0.65 else "ink", side * 0.62
+    colour, tall = "paper" if share > 0.8 else "ink", side * 0.62
     box = (
         f'<rect x="{x:g}" y="{y:g}" width="{side - 3:g}" height="{tall - 3:g}" rx="2" fill="var(--grid)"/>'
         f'<rect x="{x:g}" y="{y:g}" width="{side - 3:g}" height="{tall - 3:g}" rx="2" fill="var(--blue)" '
