@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from edge_agent.heads import Heads
+from sentry_proto.errors import InputError
 from sentry_proto.tasks import DEFAULT_TASKS
 from sentry_proto.types import Baseline, FeatureWindow
 from tests.training.recorded_study import write_study
@@ -77,6 +79,27 @@ def test_learned_fusion_is_trained_compared_and_run_by_an_agent(
     assert metadata.metrics["stress"]["fusion"] == "learned"
     assert heads == {}
     assert Heads(bundle, DEFAULT_TASKS).version == 1
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("trainer", [classifier_trainer, fusion_trainer])
+def test_videos_are_worked_on_by_the_engine_that_was_asked_for(
+    trainer: ModuleType,
+    engine: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = []
+
+    def no_windows(root: Path, *arguments: object, engine: str, **options: object) -> None:
+        asked.append(engine)
+        raise InputError("nothing there")
+
+    monkeypatch.setattr(classifier_trainer, "load_windows", no_windows)
+    assert trainer.main(["--data", str(tmp_path), "--engine", engine]) == 2
+    assert asked == [engine]
+    assert "nothing there" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.pipes import unread
 from sentry_proto.tasks import DEFAULT_TASKS, load_tasks, tasks_to_json
+from training.datasets.extraction import ENGINES
 from training.datasets.sessions import load_windows
 from training.export.state_heads import export_bundle
 from training.trainers.classifier_report import Report, as_text
@@ -65,6 +66,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", type=Path, help="task file (TOML); default: stress, focus, anxiety, depression")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--run", type=Path, help="run folder; default: runs/heads-<date>-<time>")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="local", help="for sessions that are only videos; default: %(default)s"
+    )
     parser.add_argument("--no-baseline", action="store_true", help="disregard each person's own baseline")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
 
@@ -92,7 +96,7 @@ def _train(options: argparse.Namespace) -> Report:
         raise InputError(f"there is no folder {options.data}")
     tasks = load_tasks(options.tasks) if options.tasks else DEFAULT_TASKS
     settings = Settings(fusion=options.fusion, seed=options.seed, baseline=not options.no_baseline)
-    windows, left_out = load_windows(options.data, tasks, hop_s=HOP_S, progress=not options.json)
+    windows, left_out = load_windows(options.data, tasks, hop_s=HOP_S, engine=options.engine, progress=not options.json)
     trained = train(windows, tasks, settings)
     bundle = _bundle(trained, windows.length) if trained.heads else b""
     folder = options.run or Path("runs") / time.strftime("heads-%Y%m%d-%H%M%S")
