@@ -279,7 +279,13 @@ def test_minutes_of_the_person_are_compared_person_by_person(tmp_path: Path) -> 
 
 def test_methods_say_what_was_run() -> None:
     text = " ".join(methods(FINDINGS))
-    for words in ("3 people and 120 windows", "2 times (seeds 0 to 1)", LOSO, "logistic regression", "99 orders"):
+    for words in (
+        "3 people and 120 windows",
+        "2 times (seeds 0 to 1)",
+        LOSO,
+        "logistic regression",
+        "99 random orders and the observed one",
+    ):
         assert words in text, words
     assert "No permutation test" in " ".join(methods(replace(FINDINGS, permuted=(), seeds=1)))
 

@@ -382,7 +382,7 @@ def _tests(findings: Findings) -> list[str]:
     if not findings.permuted:
         return ["No permutation test was run."]
     return [
-        f"p values: labels of whole blocks exchanged within each person, "
-        f"{counted(findings.permuted[0]['permutations'], 'order')}, the observed one counted among them (Phipson and "
-        "Smyth 2010), one-sided, not corrected for the number of tests."
+        "p values: labels of whole blocks exchanged within each person, "
+        f"{counted(findings.permuted[0]['permutations'], 'random order')} and the observed one counted with them "
+        "(Phipson and Smyth 2010), one-sided, not corrected for the number of tests."
     ]
