@@ -1,4 +1,4 @@
-"""The Rates page: how often the model errs, by version, with n and 95 % intervals."""
+"""The Rates page: how often the model errs, with n and 95 % intervals, and which threshold would change that."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.connection import ask, live
+from dashboard.connection import ask, calmly, live
 from dashboard.rate_charts import RATES, Rate, change, chart
+from dashboard.threshold import advice
 from dashboard.wording import interval, quantity
 from training.active_learning.review.markup import Html, empty, joined, muted, note, panel, stacked, table, tag
 from training.active_learning.review.words import count, version
@@ -16,11 +17,14 @@ from training.active_learning.review.words import count, version
 REFRESH_S = 4.0
 EVERYONE = "everyone"
 EVERYWHERE = "all agents"
+GROUPS = {"model_version": "Model version", "agent": "Agent", "participant": "Participant", "week": "Week"}
+ALL = {"model_version": "all versions", "agent": "all agents", "participant": "everyone", "week": "all weeks"}
 
 
 def page() -> None:
     """Draw the page."""
     live(_page, REFRESH_S)
+    calmly(advice)
 
 
 def _page() -> None:
@@ -30,16 +34,19 @@ def _page() -> None:
         panel("Rates", empty("No task raises alerts.", "Give a task an alert rule in the trainer's task file."))
         return
     chosen = _filters(tasks, [p["participant"] for p in people], [a["name"] for a in agents])
-    _rates(status, ask("rates", **chosen))
+    by = str(st.session_state.get("rates by", "model_version"))
+    rows = ask("rates", **chosen)
+    _rates(status, rows, by, rows if by == "model_version" else ask("rates", by=by, **chosen))
 
 
 def _filters(tasks: list[str], people: list[str], agents: list[str]) -> dict[str, str]:
-    first, second, third = st.columns([4, 2, 2], gap="small", vertical_alignment="bottom")
+    first, second, third, fourth = st.columns([3, 2, 2, 2], gap="small", vertical_alignment="bottom")
     task = first.segmented_control(
         "Task", tasks, default=tasks[0], key="rates task", required=True, format_func=str.capitalize
     )
     person = second.selectbox("Participant", [EVERYONE, *people], key="rates participant")
     agent = third.selectbox("Agent", [EVERYWHERE, *agents], key="rates agent")
+    fourth.selectbox("Table by", list(GROUPS), key="rates by", format_func=GROUPS.__getitem__)
     chosen = {"task": str(task)}
     if person != EVERYONE:
         chosen["participant"] = person
@@ -48,7 +55,9 @@ def _filters(tasks: list[str], people: list[str], agents: list[str]) -> dict[str
     return chosen
 
 
-def _rates(status: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+def _rates(
+    status: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], by: str, grouped: Sequence[Mapping[str, Any]]
+) -> None:
     versions = [row for row in rows if row["model_version"]]
     if not versions:
         wait = " ".join(f"{name.capitalize()}: {words}." for name, words in status["learner"]["waits_for"].items())
@@ -59,6 +68,7 @@ def _rates(status: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None
         return
     _headline(versions)
     latest = max(versions, key=lambda row: row["model_version"])
+    _warn(latest)
     for column, rate in zip(st.columns(len(RATES), gap="small"), RATES, strict=True):
         with column.container(border=True, key=f"rate {rate.key}"):
             st.html(_figure(rate, latest))
@@ -67,14 +77,24 @@ def _rates(status: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None
                 st.html(tag("div", "A point and its interval appear here.", "s-nochart"))
             else:
                 st.altair_chart(drawn, width="stretch", theme=None)
-    panel("By model version", _table(rows), "value, 95 % interval, n")
+    panel(f"By {GROUPS[by].lower()}", _table(grouped, by), "value, 95 % interval, n")
     st.html(tag("p", HOW, "s-how"))
 
 
 HOW = (
     "False alarms are counted from judged alerts and alerting windows. Misses are counted from audit windows, drawn at "
-    "random and weighted by one over that probability; windows chosen for being uncertain are left out."
+    "random and weighted by one over that probability; windows chosen for being uncertain are left out. "
+    "Without labels: what the head's own confidences in audit windows imply, if they are calibrated."
 )
+
+
+def _warn(row: Mapping[str, Any]) -> None:
+    """Say where labels and confidences contradict each other."""
+    for rate in RATES:
+        warning = row["label_free"].get(rate.key, {}).get("warning")
+        if warning:
+            note("bad", f"{rate.title}:", f"{warning}.")
+            return
 
 
 def _headline(versions: Sequence[Mapping[str, Any]]) -> None:
@@ -94,20 +114,26 @@ def _figure(rate: Rate, row: Mapping[str, Any]) -> Html:
     beside = interval(rate.key, found)
     where = f"in {version(row['model_version'])}"
     parts = [tag("h3", rate.title), tag("p", rate.meaning), value, tag("p", beside), tag("p", where)]
+    free = row["label_free"].get(rate.key)
+    if free is not None:
+        said = interval(rate.key, free) if free["value"] is None else _without_labels(rate, free)
+        parts.append(tag("p", f"Without labels: {said}"))
     return tag("div", joined(parts), "s-rate")
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Html:
-    heads = ("Model", "Windows", "Alerts", "Judged", "Audited", *(rate.title for rate in RATES))
-    ordered = sorted(
-        (row for row in rows if row["model_version"] != 0),
-        key=lambda row: (row["model_version"] is not None, -(row["model_version"] or 0)),
-    )
-    return table(heads, map(_row, ordered), frozenset({1, 2, 3, 4}))
+def _without_labels(rate: Rate, free: Mapping[str, Any]) -> str:
+    return f"{quantity(rate.key, free['value'])}, {interval(rate.key, free)}"
 
 
-def _row(row: Mapping[str, Any]) -> list[object]:
-    name = "all versions" if row["model_version"] is None else version(row["model_version"])
+def _table(rows: Sequence[Mapping[str, Any]], by: str) -> Html:
+    heads = (GROUPS[by], "Windows", "Alerts", "Judged", "Audited", *(rate.title for rate in RATES))
+    shown = [row for row in rows if row[by] != 0]  # version 0: the heads abstained
+    return table(heads, [_row(row, by) for row in shown], frozenset({1, 2, 3, 4}))
+
+
+def _row(row: Mapping[str, Any], by: str) -> list[object]:
+    group = row[by]
+    name = ALL[by] if group is None else version(group) if by == "model_version" else group
     counts = (row["windows"], row["alerts"], row["labelled_alerts"], row["labelled_audit"])
     return [tag("b", name), *map(count, counts), *(_cell(rate, row[rate.key]) for rate in RATES)]
 

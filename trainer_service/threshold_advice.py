@@ -66,11 +66,15 @@ def gather(connection: Connection, task: Task, version: int) -> Evidence:
     windows = _windows(connection, task, version)
     alerting, quiet = [w for w in windows if w.alerting], [w for w in windows if not w.alerting]
     in_a_row = 1 + math.ceil(task.alert.duration_s / HOP_S)
-    runs = [(run, alert_levels([w.probability for w in run], in_a_row)) for run in _runs(alerting)]
+    threshold = task.alert.threshold if applied is None else applied
+    found = _runs(alerting)
+    runs = list(
+        zip(found, alert_levels([[w.probability for w in run] for run in found], in_a_row, threshold), strict=True)
+    )
     levels = {w.window_id: float(level) for run, found in runs for w, level in zip(run, found, strict=True)}
     tops = {run[0].window_id: float(found[-1]) for run, found in runs}
     return Evidence(
-        task.alert.threshold if applied is None else applied,
+        threshold,
         _counts(connection, task, version, len(alerting), len(quiet)),
         _scored([levels[w.window_id] for w in alerting], alerting),
         _scored([w.probability for w in quiet], quiet),

@@ -78,6 +78,15 @@ def rates_row(version: int | None, scale: float, *, task: str = "stress") -> dic
         "miss_rate": rate(None, None, None, 4, "not enough labels yet: 6 more"),
         "false_discovery_share": rate(0.4 * scale, 0.25 * scale, 0.57 * scale, 30),
         "false_alarms_per_hour": rate(6.0 * scale, 3.5 * scale, 9.6 * scale, 30),
+        "label_free": {
+            "false_positive_rate": {**rate(0.19 * scale, 0.15 * scale, 0.24 * scale, 210), "warning": None},
+            "miss_rate": {**rate(0.3 * scale, 0.2 * scale, 0.42 * scale, 210), "warning": None},
+            "false_discovery_share": {
+                **rate(0.12 * scale, 0.06 * scale, 0.2 * scale, 60),
+                "warning": "labels put it 28 points higher than the head's own confidences do (95 % interval of the "
+                "difference +10 to +45): the head is not calibrated here",
+            },
+        },
     }  # fmt: skip
 
 
@@ -107,6 +116,7 @@ class FakeTrainer:
     labels: dict[str, dict[str, Any]] = field(default_factory=dict)
     reports: list[dict[str, Any]] = field(default_factory=list)
     refusal: str = ""
+    applied: list[tuple[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._server, self._server_secret = (k.decode() for k in zmq.curve_keypair())
@@ -205,8 +215,17 @@ class FakeTrainer:
     def do_self_reports(self, participant: str, limit: int = 100) -> list[dict[str, Any]]:
         return [report for report in reversed(self.reports) if report["participant"] == participant][:limit]
 
-    def do_rates(self, task: str | None = None, **_filters: Any) -> list[dict[str, Any]]:
-        return [row for row in self.rates if task in (None, row["task"])]
+    def do_rates(self, task: str | None = None, by: str = "model_version", **_filters: Any) -> list[dict[str, Any]]:
+        groups = {None: None, 1: "lab-1", 2: "lab-2"}
+        rows = [row for row in self.rates if task in (None, row["task"])]
+        return [{**row, by: groups[row["model_version"]]} if by != "model_version" else row for row in rows]
+
+    def do_threshold_advice(self, task: str, **_wish: Any) -> dict[str, Any]:
+        return {"task": task, "threshold": 0.81, "words": "for at most 2 false alarms per hour use 0.81; expected ..."}
+
+    def do_apply_threshold(self, task: str, threshold: float) -> dict[str, Any]:
+        self.applied.append((task, threshold))
+        return {"version": 3}
 
     def do_decisions(self, limit: int = 100) -> list[dict[str, Any]]:
         return self.decisions[:limit]

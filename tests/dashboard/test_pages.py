@@ -102,6 +102,22 @@ class TestRates:
         ):  # fmt: skip
             assert said in text
 
+    def test_groups_confidences_and_a_warning(self, trainer: FakeTrainer) -> None:
+        page = open_page("rates")
+        assert "Without labels: 11 %, 9.0 to 14 % (95 %), n = 210" in words(page)
+        assert "28 points higher than the head's own confidences" in words(page)
+        page.selectbox(key="rates by").set_value("agent").run()
+        assert "all agents" in words(page)
+        assert "lab-2" in words(page)
+
+    def test_a_threshold_is_advised_and_applied(self, trainer: FakeTrainer) -> None:
+        page = open_page("rates")
+        page.button(key="advise").click().run()
+        assert "For at most 2 false alarms per hour use 0.81" in words(page)
+        page.button(key="apply threshold").click().run()
+        assert trainer.applied == [("stress", 0.81)]
+        assert "published as version 3" in words(page)
+
     def test_before_the_first_version_it_says_what_is_waited_for(self, trainer: FakeTrainer) -> None:
         trainer.rates = []
         text = words(open_page("rates"))

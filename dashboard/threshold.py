@@ -1,0 +1,38 @@
+"""The Rates page's wish: so many false alarms or misses at most, the threshold for it, and a button to apply it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard.connection import ask
+from training.active_learning.review.markup import note
+
+ALARMS, MISSES = "False alarms per hour, at most", "Misses in percent, at most"
+
+
+def advice() -> None:
+    """Draw it for the task that is chosen above."""
+    task = st.session_state.get("rates task")
+    if task is None:
+        return
+    with st.container(border=True, key="threshold"):
+        st.subheader("Alert threshold", anchor=False)
+        first, second, third = st.columns([3, 2, 2], gap="small", vertical_alignment="bottom")
+        wish = first.selectbox("Wish", [ALARMS, MISSES], key="threshold wish")
+        most = second.number_input("At most", min_value=0.0, value=2.0 if wish == ALARMS else 20.0, key=f"most {wish}")
+        if third.button("Advise", key="advise", width="stretch"):
+            wished = {"most_false_alarms_per_hour": most} if wish == ALARMS else {"most_misses": most / 100}
+            st.session_state["advice"] = ask("threshold_advice", task=task, **wished)
+        _answer(task)
+
+
+def _answer(task: str) -> None:
+    found = st.session_state.get("advice")
+    if not found or found["task"] != task:
+        return
+    note("quiet", f"{found['words'][:1].upper()}{found['words'][1:]}.")
+    if found["threshold"] is not None and st.button(f"Apply {found['threshold']:.2f}", key="apply threshold"):
+        applied = ask("apply_threshold", task=task, threshold=found["threshold"])
+        note(
+            "good", f"{found['threshold']:.2f} is published as version {applied['version']};", "agents take it up now."
+        )
