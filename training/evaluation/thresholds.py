@@ -187,8 +187,8 @@ def _unmet(wish: Wish, wanted: str, known: Sequence[Expectation]) -> str:
     if wish.most_misses is None:
         return f"no threshold is known to give {wanted}; the least is {least:.2f} an hour"
     return (
-        f"no threshold is known to give {wanted}; the present {known[0].threshold:.2f} gives {100 * least:.0f} %. Only a "
-        "lower one could give fewer, and what it brings cannot be told beforehand: apply one a little lower, and ask again"
+        f"no threshold is known to give {wanted}; the present {known[0].threshold:.2f} gives {100 * least:.0f} %. Only "
+        "a lower one could give fewer, and what it brings cannot be told before: apply one a little lower and ask again"
     )
 
 
