@@ -43,8 +43,9 @@ class Standardised:
         """From rows to learn from, [n, D] with NaN for gaps."""
         kept = varying(columns)
         centre = np.nanmean(columns[:, kept], 0, dtype=np.float64)
-        spread = np.asarray(np.where(np.isnan(columns[:, kept]), centre, columns[:, kept]).std(0))
-        return cls(kept, centre, np.where(spread > 0, spread, 1.0))
+        spread = np.atleast_1d(np.where(np.isnan(columns[:, kept]), centre, columns[:, kept]).std(0))
+        spread[spread == 0] = 1.0
+        return cls(kept, centre, spread)
 
     def __call__(self, columns: Array) -> Array:
         """[n, D] to [n, K], of the same precision."""
