@@ -42,8 +42,8 @@ class Standardised:
     def of(cls, columns: Array) -> Standardised:
         """From rows to learn from, [n, D] with NaN for gaps."""
         kept = varying(columns)
-        centre = np.nanmean(columns[:, kept], 0, dtype=np.float64)
-        spread = np.atleast_1d(np.where(np.isnan(columns[:, kept]), centre, columns[:, kept]).std(0))
+        centre = np.atleast_1d(np.nanmean(columns[:, kept], 0, dtype=np.float64))
+        spread = np.where(np.isnan(columns[:, kept]), centre, columns[:, kept]).std(0)
         spread[spread == 0] = 1.0
         return cls(kept, centre, spread)
 
