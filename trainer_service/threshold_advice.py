@@ -67,12 +67,12 @@ def gather(connection: Connection, task: Task, version: int) -> Evidence:
     alerting, quiet = [w for w in windows if w.alerting], [w for w in windows if not w.alerting]
     in_a_row = 1 + math.ceil(task.alert.duration_s / HOP_S)
     threshold = task.alert.threshold if applied is None else applied
-    found = _runs(alerting)
-    runs = list(
-        zip(found, alert_levels([[w.probability for w in run] for run in found], in_a_row, threshold), strict=True)
-    )
-    levels = {w.window_id: float(level) for run, found in runs for w, level in zip(run, found, strict=True)}
-    tops = {run[0].window_id: float(found[-1]) for run, found in runs}
+    runs = _runs(alerting)
+    within, highest = alert_levels([[w.probability for w in run] for run in runs], in_a_row, threshold)
+    levels = {
+        w.window_id: float(x) for run, own in zip(runs, within, strict=True) for w, x in zip(run, own, strict=True)
+    }
+    tops = {run[0].window_id: float(level) for run, level in zip(runs, highest, strict=True)}
     return Evidence(
         threshold,
         _counts(connection, task, version, len(alerting), len(quiet)),

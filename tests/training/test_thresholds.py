@@ -27,10 +27,11 @@ WORLD = replace(WORLDS["many false alarms"], audit=0.1)
 
 
 def test_levels_by_hand() -> None:
-    first, _, third = alert_levels([[0.7, 0.9, 0.8, 0.85, 0.5]] * 3, 3, 0.6)
-    assert first.tolist() == [0.7, 0.7, 0.7, 0.8, 0.8]
-    assert third.tolist() == [0.6, 0.6, 0.7, 0.8, 0.8]
-    assert alert_levels([[0.6, 0.9]], 1, 0.5)[0].tolist() == [0.6, 0.9]
+    (first, second), tops = alert_levels([[0.7, 0.9, 0.8, 0.85, 0.5], [0.7, 0.9]], 3, 0.6)
+    assert first.tolist() == [0.6, 0.6, 0.7, 0.8, 0.8]
+    assert second.tolist() == [0.7, 0.7]
+    assert tops.tolist() == [0.8, 0.7]
+    assert alert_levels([[0.6, 0.9]], 1, 0.5)[0][0].tolist() == [0.6, 0.9]
 
 
 def test_levels_agree_with_the_agents_rule() -> None:
@@ -39,7 +40,7 @@ def test_levels_agree_with_the_agents_rule() -> None:
     starts = np.flatnonzero(found.alerting & ~np.roll(found.alerting, 1))
     ends = np.flatnonzero(found.alerting & ~np.roll(found.alerting, -1)) + 1
     alerts = [found.probability[a:b].tolist() for a, b in zip(starts, ends, strict=True)]
-    tops = [levels[-1] for levels in alert_levels(alerts, 3, WORLD.threshold)]
+    _, tops = alert_levels(alerts, 3, WORLD.threshold)
     for threshold in (0.5, 0.6, 0.7):
         _, raised = replay(replace(WORLD.rule, threshold=threshold), found.probability)
         assert sum(top >= threshold for top in tops) == pytest.approx(len(raised), rel=0.3, abs=3)
@@ -51,17 +52,16 @@ def evidence(world: World, found: Deployment, generator: np.random.Generator, ju
     levels = np.zeros(len(found.event))
     ends = [start + int(np.argmin(np.append(found.alerting[start:], False))) for start in found.raised]
     spans = list(zip(found.raised, ends, strict=True))
-    alerts = alert_levels([found.probability[a:b].tolist() for a, b in spans], in_a_row, world.threshold)
-    for (start, end), known in zip(spans, alerts, strict=True):
+    within, top = alert_levels([found.probability[a:b].tolist() for a, b in spans], in_a_row, world.threshold)
+    for (start, end), known in zip(spans, within, strict=True):
         levels[start:end] = known
-    tops = [known[-1] for known in alerts]
 
     def scored(where: np.ndarray, values: np.ndarray) -> Scored:
         rows = some(where, judged, generator)
         clusters = [str(row // 12) for row in rows]
         return Scored(values[where], values[rows], found.event[rows], np.ones(len(rows)), clusters)
 
-    top, true = np.array(tops), found.event[found.raised]
+    true = found.event[found.raised]
     return Evidence(
         world.threshold,
         TaskCounts(int(found.alerting.sum()), int((~found.alerting).sum()), found.hours),
@@ -131,13 +131,13 @@ WISHES = {"fewer false alarms": Wish(1.5), "some misses": Wish(most_misses=0.9)}
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WISHES)
 def test_advice_holds_on_new_data_from_the_same_source(name: str) -> None:
-    """On average the wish is fulfilled, false alarms lie in their intervals, and misses within three points."""
+    """On average the wish is fulfilled, false alarms stay below their upper limit, and misses within three points."""
     wish, held, gaps, fulfilled = WISHES[name], [], [], []
     for advice in given(wish, range(8)):
         assert advice.expected is not None
         alarms, misses = happened(WORLD, advice.expected.threshold, range(3))
         rate, missed = advice.expected.false_alarms_per_hour, advice.expected.miss_rate
-        held.append((rate.low or 0) <= alarms <= (rate.high or 0))
+        held.append(alarms <= (rate.high or 0))
         gaps.append((missed.value or 0) - misses)
         fulfilled.append(alarms if wish.most_misses is None else misses)
     limit = wish.most_false_alarms_per_hour or wish.most_misses or 0

@@ -6,14 +6,16 @@ above the present one only takes away from what is there now, so it can be repla
     within an alert   an alert begins once the probability has stayed at or above the threshold for `duration_s`, so a
                       window's level is the highest value, up to it, that so many windows in a row did not fall below.
                       The windows just before an alert are seldom stored: they lay at or above the present
-                      threshold and mostly below the alert's first window. The first window stands in for them in two
-                      alerts of three, the threshold in the third: so it came out in simulated streams
+                      threshold and mostly below the alert's first window. The threshold stands in for them in every
+                      second alert where alerts are counted and in every fourth where windows are, the first window
+                      in the others: so it came out in simulated streams
     outside           never on at any higher threshold
 
 The end of an alert (release) stays where it is. What this leaves out: a cooldown that no longer hides an alert, and one
-alert that becomes two. `tests/training/test_thresholds.py` runs the agent's own rule on new data to see that advice
-holds. Nothing is said of lower thresholds: which quiet windows would come together to an alert cannot be told from a
-random few of them (taken one by one, they made four times as many false alarms in simulation as there were).
+alert that becomes two. Far above the present threshold false alarms are overstated.
+`tests/training/test_thresholds.py` runs the agent's own rule on new data to see that advice holds. Nothing is
+said of lower thresholds: which quiet windows would come together to an alert cannot be told from a random few of them
+(taken one by one, they made four times as many false alarms in simulation as there were).
 
 The rates at a threshold are those of `training.evaluation.rates`, where each judged window stands for
 windows / judged windows of its own stratum (alerting or quiet at the present threshold).
@@ -29,6 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation.rates import AlertCounts, JudgedWindows, Rate, TaskCounts, estimate_rates
+
+ALERTS_EVERY, WINDOWS_EVERY = 2, 4
+"""How often the present threshold stands in for the windows before an alert."""
 
 GRID = np.round(np.arange(0.05, 1.0, 0.01), 2)
 
@@ -106,16 +111,19 @@ class Advice:
     words: str
 
 
-def alert_levels(alerts: Sequence[Sequence[float]], in_a_row: int, threshold: float) -> list[Floats]:
-    """Levels of the windows of each alert, float [n], never falling.
+def alert_levels(alerts: Sequence[Sequence[float]], in_a_row: int, threshold: float) -> tuple[list[Floats], Floats]:
+    """Levels of the windows of each alert, float [n], never falling, and of the alerts themselves, float [alerts].
 
     Args:
         alerts: probabilities of the event, per window from the one that raised the alert on.
         in_a_row: windows that an alert needs before it is raised, 1 or more.
         threshold: the present one.
     """
-    before = ((own[0], own[0], threshold)[i % 3] for i, own in enumerate(alerts))
-    return [_levels(own, in_a_row, unseen) for own, unseen in zip(alerts, before, strict=True)]
+
+    def levels(every: int) -> list[Floats]:
+        return [_levels(own, in_a_row, own[0] if i % every else threshold) for i, own in enumerate(alerts)]
+
+    return levels(WINDOWS_EVERY), np.array([own[-1] for own in levels(ALERTS_EVERY)], float)
 
 
 def _levels(probabilities: Sequence[float], in_a_row: int, before: float) -> Floats:
