@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from sentry_proto.tasks import STRESS
 from tests.training.window_study import make_windows
 from training.feature_space import SECOND_SPACE
+from training.trainers import comparison
 from training.trainers.comparison import (
     BOTH,
     FACE_ONLY,
@@ -87,3 +89,18 @@ def test_people_who_differ_need_their_baselines() -> None:
     }
     own, none = (scores(STUDY, STRESS, ROWS, shown[name])["brier"] for name in ("own", "none"))
     assert own < none - 0.05
+
+
+def test_a_head_that_has_learned_without_the_face_is_less_sure_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make_windows(people=8, minutes=10, effect=4.0, space=SECOND_SPACE, missing=0.0)
+    rows, shown = np.arange(len(study)), views(study)
+
+    def brier() -> dict[str, float]:
+        said = cross_validate(lambda some: fit_statistics(shown[BOTH], [STRESS], some, 0, 2), shown, rows, 0)
+        return {name: scores(study, STRESS, rows, answers)["brier"] for name, answers in said.items()}
+
+    with_hidden = brier()
+    monkeypatch.setattr(comparison, "HIDE_EVERY", len(study))
+    without = brier()
+    assert with_hidden[POSTURE_ONLY] < without[POSTURE_ONLY] - 0.03
+    assert with_hidden[BOTH] < without[BOTH] + 0.01

@@ -158,7 +158,12 @@ def _load(options: argparse.Namespace) -> _Data:
         tasks: tuple[Task, ...] = swellkw.TASKS
     else:
         tasks = load_tasks(options.tasks) if options.tasks else DEFAULT_TASKS
-        loaded = {name: load_windows(options.data, tasks, baseline=known) for name, known in baselines.items()}
+        how: dict[str, Any] = {
+            "engine": options.engine,
+            "workers": options.workers,
+            "progress": sys.stderr.isatty(),
+        }
+        loaded = {name: load_windows(options.data, tasks, baseline=known, **how) for name, known in baselines.items()}
     return _Data({name: windows for name, (windows, _) in loaded.items()}, tasks, loaded[CAUSAL][1])
 
 

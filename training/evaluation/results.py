@@ -15,6 +15,7 @@ from training.evaluation.calibration import Reliability
 DECIDING = {"task": ("auroc_per_person", "auroc", "balanced_accuracy"), "scale": ("ccc", "spearman_per_person")}
 """By which metric ingredients are compared, and one is chosen that may touch the holdout: the first that there is."""
 
+
 @dataclass(frozen=True)
 class Figure:
     """One metric.

@@ -33,6 +33,10 @@ LEVEL = 0.95
 MEMBERS = 4
 """Of the ensembles that are compared; the final one may be larger."""
 
+HIDE_EVERY = 3
+"""Statistics pooling also learns from every so many-th window with the body hidden, and with the face hidden: a linear
+head that has always seen both is sure of the middle class of an ordinal task as soon as one of them is lost."""
+
 Heads = Mapping[str, TaskHead | FusionHead]
 Answers = dict[str, NDArray[np.floating[Any]]]
 Fit = Callable[[Rows], Heads]
@@ -48,6 +52,14 @@ class View:
     def pooled(self) -> Float32:
         """Statistics pooling of all windows, float32 [N, D]."""
         return self.windows.pooled()
+
+    @cached_property
+    def halves(self) -> tuple[View, ...]:
+        """With the body hidden and with the face hidden, where the features have both; else none."""
+        have = set(self.windows.space.modalities)
+        if not (have & set(FACE) and have & set(POSTURE)):
+            return ()
+        return tuple(View(self.windows.only(*have - set(lost))) for lost in (POSTURE, FACE))
 
     def answers(self, heads: Heads, rows: Rows) -> Answers:
         """Class probabilities [n, C] of each task for some windows."""
@@ -65,12 +77,8 @@ class View:
 
 def views(windows: WindowSet) -> dict[str, View]:
     """The windows whole, and where the features have both, with the body hidden and with the face hidden."""
-    have = set(windows.space.modalities)
-    found = {BOTH: View(windows)}
-    if have & set(FACE) and have & set(POSTURE):
-        found[FACE_ONLY] = View(windows.only(*have - set(POSTURE)))
-        found[POSTURE_ONLY] = View(windows.only(*have - set(FACE)))
-    return found
+    whole = View(windows)
+    return {BOTH: whole} | dict(zip((FACE_ONLY, POSTURE_ONLY), whole.halves, strict=False))
 
 
 def without_baselines(windows: WindowSet, rows: Rows) -> tuple[WindowSet, Float32]:
@@ -92,12 +100,14 @@ def fit_statistics(view: View, tasks: Sequence[Task], rows: Rows, seed: int, mem
         chosen = labelled(view.windows, task, rows)
         if not len(chosen):
             continue
+        seen = [(view, chosen), *((half, chosen[first::HIDE_EVERY]) for first, half in enumerate(view.halves))]
+        every = np.concatenate([some for _, some in seen])
         heads[task.name] = fit_head(
             task,
-            view.pooled[chosen],
-            view.windows.allowed[task.name][chosen],
-            np.ones(len(chosen)),
-            view.windows.people[chosen].tolist(),
+            np.concatenate([shown.pooled[some] for shown, some in seen]),
+            view.windows.allowed[task.name][every],
+            np.full(len(every), len(chosen) / len(every)),  # no label counts more than once in all
+            view.windows.people[every].tolist(),
             members=members,
             seed=seed,
             space=view.windows.space,
