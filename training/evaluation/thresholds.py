@@ -37,6 +37,8 @@ ALERTS_EVERY, WINDOWS_EVERY = 2, 4
 
 GRID = np.round(np.arange(0.05, 1.0, 0.01), 2)
 
+NEW_DAYS = "Intervals are for people and days like those judged so far; others may lie outside"
+
 Floats = NDArray[np.floating[Any]]
 
 
@@ -171,7 +173,8 @@ def advise(evidence: Evidence, wish: Wish) -> Advice:
     if not meeting:
         return Advice(None, None, present, _unmet(wish, wanted, known))
     best = meeting[0] if wish.most_misses is None else meeting[-1]
-    return Advice(best.threshold, best, present, f"for {wanted} use {best.threshold:.2f}; {_expected(best)}")
+    words = f"for {wanted} use {best.threshold:.2f}; {_expected(best)}. {NEW_DAYS}"
+    return Advice(best.threshold, best, present, words)
 
 
 def _scaled(weights: Floats, total: int) -> Floats:
