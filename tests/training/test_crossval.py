@@ -177,7 +177,8 @@ def test_recorded_sessions_of_strangers(tmp_path: Path, capsys: pytest.CaptureFi
     write_study(tmp_path, people=6, minutes=6, effect=3.0, focus=True)
     status, found, _ = run(capsys, "--data", str(tmp_path), "--protocol", "kfold", "--quick")
     assert status == 0
-    assert set(found["not_measured"]) == {"anxiety", "depression"}
+    alone = {f"{task} beside the person alone" for task in ("stress", "focus")}  # each person has one block
+    assert set(found["not_measured"]) == {"anxiety", "depression", *alone}
     both = {r["task"]: r for r in found["results"] if r["features"] == "both" and not r["control"]}
     assert both["stress"]["metrics"]["balanced_accuracy"]["value"] > 0.6
     assert both["stress"]["metrics"]["fpr"]["n"] == 6
