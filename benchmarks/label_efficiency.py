@@ -245,7 +245,9 @@ def judge(streams: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     means = {name: found["strategies"] for name, found in streams.items()}
     share = means[RARE][OURS]["labels"] / means[RARE][RANDOM]["labels"] if RARE in means else None
     worse = [n for n, by in means.items() if by[OURS]["labels"] - by[RANDOM]["labels"] > by[RANDOM]["spread"]]
+    rows = [means[RARE][name] for name in (RANDOM, OURS)] if RARE in means else []
     return {
+        "always_reached": all(row["reached"] == row["seeds"] for row in rows),
         "share_on_rare_state": None if share is None else round(share, 3),
         "at_most_half": None if share is None else share <= HALF,
         "worse_than_random": worse,
@@ -281,6 +283,8 @@ def _verdict(verdict: Mapping[str, Any]) -> list[str]:
     else:
         word = "kept" if verdict["at_most_half"] else "MISSED"
         first = f"rare state: ours needs {100 * share:.0f} % of random's labels; at most 50 % was promised: {word}"
+        if not verdict["always_reached"]:
+            first += " (not the true share: not all seeds of both reached the target)"
     where = f"worse on {', '.join(worse)}: MISSED" if worse else "nowhere worse: kept"
     return [first, f"ours against random, by more than random's spread: {where}"]
 

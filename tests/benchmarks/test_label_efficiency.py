@@ -76,7 +76,8 @@ def test_what_is_absent_is_said_and_keeps_no_promise() -> None:
 
 
 def rows(ours: float, random: float, spread: float) -> dict[str, Any]:
-    return {"strategies": {"ours": {"labels": ours}, "random": {"labels": random, "spread": spread}}}
+    labels = {"ours": ours, "random": random}
+    return {"strategies": {n: {"labels": x, "spread": spread, "reached": 2, "seeds": 2} for n, x in labels.items()}}
 
 
 @pytest.mark.parametrize(
