@@ -37,7 +37,7 @@ def test_learning_rate_warms_up_and_ends_near_zero() -> None:
 def test_wrong_start_weights_are_explained(tmp_path: Path) -> None:
     torch.save({"conv_stem.weight": torch.zeros(16, 3, 3, 3)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"expected weights of tf_mobilenetv3_small_100"):
-        ExpressionNetwork("small", 48, 0.0).load_imagenet(tmp_path / "other.pth")
+        ExpressionNetwork("small", 48, 0.0).load_start(tmp_path / "other.pth")
 
 
 def test_missing_data_or_start_weights_end_in_one_sentence(

@@ -12,12 +12,12 @@ from torch.nn import functional
 from training.datasets.fer2013 import EMOTIONS, SIDE
 from training.torchvision_compat import ensure_torchvision
 
-BACKBONES = {"small": "tf_mobilenetv3_small_100", "large": "tf_mobilenetv3_large_100"}
-"""timm's names; TF "same" padding, as the ImageNet weights expect."""
+BACKBONES = {"small": "tf_mobilenetv3_small_100", "large": "tf_mobilenetv3_large_100", "face": "mobilenetv1_100"}
+"""timm's names. "face" is a teacher that begins with what a recogniser of people knows; see `face_weights`."""
 
 
 class ExpressionNetwork(nn.Module):
-    """MobileNetV3 (Howard et al. 2019), small or large, on one grey channel.
+    """MobileNetV3 (Howard et al. 2019), or MobileNetV1 (Howard et al. 2017) for a teacher, on one grey channel.
 
     A crop of any size first becomes 48x48, as every training face once was, and is then magnified to ``pixels``: a
     sharp webcam crop and a FER2013 face thus reach the network with the same detail.
@@ -33,7 +33,8 @@ class ExpressionNetwork(nn.Module):
         self.pixels = pixels
         self.backbone_name = BACKBONES[backbone]
         # A grey face in three equal channels and a stem of summed weights on one channel are the same function.
-        network = timm.create_model(self.backbone_name, num_classes=0, in_chans=1)
+        # "Same" padding is what TensorFlow trained all the start weights with.
+        network = timm.create_model(self.backbone_name, num_classes=0, in_chans=1, pad_type="same")
         self.backbone = network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
         self.dropout = nn.Dropout(dropout)
         self.emotion = nn.Linear(self.backbone.head_hidden_size, len(EMOTIONS))
@@ -67,8 +68,8 @@ class ExpressionNetwork(nn.Module):
         logits: Tensor = self.emotion(embedding) / self.temperature
         return logits.softmax(dim=1)
 
-    def load_imagenet(self, path: Path) -> None:
-        """Start the backbone from ImageNet weights saved for timm's three-channel model.
+    def load_start(self, path: Path) -> None:
+        """Start the backbone from weights saved for timm's three-channel model.
 
         Raises:
             ValueError: the file does not hold the weights of this backbone.

@@ -11,7 +11,7 @@ class Recipe:
     """Settings of a run; they go into its config.json and into the model card.
 
     Attributes:
-        backbone: "small" or "large" MobileNetV3 (Howard et al. 2019).
+        backbone: "small" or "large" MobileNetV3 (Howard et al. 2019), or "face", a teacher.
         epochs: at most; `patience` may end the run sooner.
         patience: epochs without a better PublicTest accuracy after which the run ends; 0 for never.
         pixels: side of the network's input.
@@ -22,6 +22,8 @@ class Recipe:
         votes_weight: of the second head's loss, which learns the FER+ vote shares.
         teacher_weight: share of the first head's loss that follows the teacher's probabilities.
         average_decay: of the moving average of the weights, which is what is judged and exported.
+        bfloat16: mixed precision on a CPU as well; with the right instructions it makes "face" 1.8 times as fast, and
+            MobileNetV3 slower. On a GPU it is always on.
     """
 
     backbone: str = "small"
@@ -41,6 +43,7 @@ class Recipe:
     votes_weight: float = 0.5
     teacher_weight: float = 0.0
     average_decay: float = 0.998
+    bfloat16: bool = False
     seed: int = 0
 
     def learning_rate_at(self, epoch: float) -> float:

@@ -141,16 +141,10 @@ def _find_init(given: Path | None, backbone: str) -> Path:
     if not matches or not matches[0].is_file():
         places = given or ", ".join(str(place / pattern) for place in _INIT_PLACES)
         raise fer2013.DatasetError(
-            f"no ImageNet weights of {BACKBONES[backbone]} found: looked for {places}; give them with --init FILE, "
+            f"no start weights of {BACKBONES[backbone]} found: looked for {places}; give them with --init FILE, "
             "or start from random weights with --from-scratch"
         )
     return matches[0]
-
-
-def _find_ferplus(given: Path | None, data: Path) -> Path | None:
-    if given is not None:
-        return given
-    return next(iter(sorted(data.parent.glob("ferplus*.csv"))), None)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -160,12 +154,15 @@ def _parser() -> argparse.ArgumentParser:
     for setting in fields(Recipe):
         name, kind = setting.name.replace("_", "-"), type(setting.default)
         choices = sorted(BACKBONES) if setting.name == "backbone" else None
-        parser.add_argument(f"--{name}", type=kind, choices=choices, help=f"default: {setting.default}")
+        reading: dict[str, Any] = {"type": kind, "choices": choices}
+        if kind is bool:
+            reading = {"action": argparse.BooleanOptionalAction}
+        parser.add_argument(f"--{name}", **reading, default=None, help=f"default: {setting.default}")
     parser.add_argument("--data", type=Path, help="fer2013 file or folder; default: ./data, ../shared/data")
     parser.add_argument("--ferplus", type=Path, help="FER+ votes; default: ferplus*.csv beside the data, if there")
     parser.add_argument("--no-votes", action="store_true", help="train without FER+ votes")
     parser.add_argument("--teacher", type=Path, nargs="+", default=[], help="expression models (.onnx) to learn from")
-    parser.add_argument("--init", type=Path, help="ImageNet weights for timm's MobileNetV3")
+    parser.add_argument("--init", type=Path, help="start weights for timm's network of that name")
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
     parser.add_argument("--run", type=Path, help="run folder; default: runs/expression-<date>-<time>")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
@@ -209,7 +206,7 @@ def _fresh(options: argparse.Namespace) -> Job:
     data = fer2013.find_data(options.data)
     init = None if options.from_scratch else _find_init(options.init, recipe.backbone)
     run = options.run or Path("runs") / time.strftime("expression-%Y%m%d-%H%M%S")
-    votes = None if options.no_votes else _find_ferplus(options.ferplus, data)
+    votes = None if options.no_votes else fer2013.find_ferplus(options.ferplus, data)
     if (run / "last.pt").exists():
         raise ValueError(f"{run} holds a run already; go on with it: --resume {run}")
     run.mkdir(parents=True, exist_ok=True)
