@@ -4,7 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCE ?= puppet
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-SLOW := slow or e2e or browser or shared or packaging
+PYTEST := $(BIN)/python -m pytest
+SIDE_BY_SIDE := -n auto --maxprocesses 8
+# What starts services, a browser or an environment has the machine to itself: it keeps time limits.
+ALONE := e2e or browser or packaging
 
 .PHONY: help demo test test-all lint format bench train proto clean
 
@@ -29,11 +32,11 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/sentry-demo --source $(SOURCE)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
+	$(PYTEST) $(SIDE_BY_SIDE)
 
-test-all: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest -m "$(SLOW)" --timeout 600
+test-all: test
+	$(PYTEST) $(SIDE_BY_SIDE) -m "(slow or shared) and not ($(ALONE))" --timeout 600
+	$(PYTEST) -m "$(ALONE)" --timeout 600
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
