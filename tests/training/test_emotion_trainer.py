@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -87,6 +88,14 @@ def test_two_steps_resume_and_export(tmp_path: Path) -> None:
     card = out.with_suffix(".md").read_text()
     assert "n = 7" in card
     assert "After epoch 2 the end of the run was moved from epoch 2 to 3" in card
+
+    student, second = tmp_path / "student", tmp_path / "student.onnx"
+    learning = ["--teacher", str(out), "--teacher-weight", "0.7", "--epochs", "1", "--bfloat16", "--run", str(student)]
+    assert emotion_trainer.main([*options, *learning]) == 0
+    assert expression.main(["--run", str(student), "--data", str(data), "--out", str(second)]) == 0
+    teacher = hashlib.sha256(out.read_bytes()).hexdigest()
+    sentence = f"`model.onnx`, sha256 `{teacher}`, MobileNetV3-small 1.0. It began with random"
+    assert sentence in second.with_suffix(".md").read_text()
 
 
 @pytest.mark.slow

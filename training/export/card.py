@@ -9,6 +9,7 @@ import numpy as np
 
 from training.datasets.fer2013 import EMOTIONS
 from training.evaluation.metrics import ClassificationReport
+from training.trainers.emotion_network import BACKBONES
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,13 @@ def expression_card(facts: CardFacts) -> str:
 
 
 def _contract(facts: CardFacts) -> str:
-    backbone = facts.config["recipe"]["backbone"]
+    network = BACKBONES[facts.config["recipe"]["backbone"]].title
     timing = ", ".join(f"{ms:.2f} ms ({side}x{side} crop)" for side, ms in facts.milliseconds.items())
     return f"""| | |
 |---|---|
 | file | `{facts.file}`, {facts.size / 1e6:.2f} MB |
 | sha256 | `{facts.sha256}` |
-| network | MobileNetV3-{backbone} 1.0, {facts.parameters / 1e6:.2f} million parameters, float32 |
+| network | {network}, {facts.parameters / 1e6:.2f} million parameters, float32 |
 | input | `faces` uint8 [N, H, W]: grey face crops of any size; resize and scaling are inside the graph |
 | output | `probabilities` float32 [N, {len(EMOTIONS)}]: {", ".join(EMOTIONS)} |
 | output | `embedding` float32 [N, {facts.embedding}] |
@@ -103,12 +104,21 @@ Left out: {dropped["duplicates"]} that also stand, pixel for pixel, in a held-ou
 constant images. FER2013 is for research use; its images are not redistributed here. Whoever uses this model inherits \
 the question of whether that covers the use.
 * FER+ votes (Barsoum et al. 2016, MIT licence) for {data["with_votes"]} of them, joined by row.
-* Start weights: {_start(facts.config["init"])}.
+* Start weights: {_start(facts.config)}.{_teachers(data)}
 * Rows used: sha256 `{data["rows_sha256"]}`."""
 
 
-def _start(init: str | None) -> str:
-    return "random" if init is None else f"ImageNet, timm, `{init}` (Apache-2.0)"
+def _start(config: dict[str, Any]) -> str:
+    init = config["init"]
+    return "random" if init is None else f"`{init}`, usually {BACKBONES[config['recipe']['backbone']].start}"
+
+
+def _teachers(data: dict[str, Any]) -> str:
+    return "".join(
+        f"\n* Teacher, on the training images alone: `{teacher['file']}`, sha256 `{teacher['sha256']}`, "
+        f"{teacher['network']}. It began with {teacher['start']}."
+        for teacher in data.get("teachers", ())
+    )
 
 
 def _recipe(facts: CardFacts) -> str:

@@ -142,10 +142,13 @@ def _check_parity(network: ExpressionNetwork, serialised: bytes) -> float:
 def metadata_of(config: dict[str, Any], version: str, temperature: float) -> dict[str, str]:
     """What the model file says of itself; ``data_recipe_sha256`` covers the data used and the whole recipe."""
     recipe = json.dumps(config, sort_keys=True).encode()
+    backbone = BACKBONES[config["recipe"]["backbone"]]
     return {
         "labels": ",".join(fer2013.EMOTIONS),
         "version": version,
         "temperature": f"{temperature:.6g}",
+        "network": backbone.title,
+        "start": backbone.start if config["init"] else "random",
         "data_recipe_sha256": hashlib.sha256(recipe).hexdigest(),
     }
 

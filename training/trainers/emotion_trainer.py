@@ -136,12 +136,13 @@ def _write_config(run: Path, config: Mapping[str, object]) -> None:
 
 
 def _find_init(given: Path | None, backbone: str) -> Path:
-    pattern = f"*{BACKBONES[backbone].removeprefix('tf_')}*.pth"
+    name = BACKBONES[backbone].timm
+    pattern = f"*{name.removeprefix('tf_')}*.pth"
     matches = [given] if given else [m for place in _INIT_PLACES for m in sorted(place.glob(pattern))]
     if not matches or not matches[0].is_file():
         places = given or ", ".join(str(place / pattern) for place in _INIT_PLACES)
         raise fer2013.DatasetError(
-            f"no start weights of {BACKBONES[backbone]} found: looked for {places}; give them with --init FILE, "
+            f"no start weights of {name} found: looked for {places}; give them with --init FILE, "
             "or start from random weights with --from-scratch"
         )
     return matches[0]

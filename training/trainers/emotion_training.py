@@ -26,7 +26,7 @@ from training.datasets.transforms import augment, mixup
 from training.evaluation.metrics import ClassificationReport, classification_report
 from training.trainers.emotion_network import ExpressionNetwork, MovingAverage
 from training.trainers.emotion_recipe import Recipe
-from training.trainers.emotion_teacher import teacher_shares
+from training.trainers.emotion_teacher import describe_teacher, teacher_shares
 
 CLASSES = len(fer2013.EMOTIONS)
 LARGEST_GRADIENT = 5.0
@@ -73,7 +73,7 @@ def load_training_data(data: Path, ferplus: Path | None, teachers: Sequence[Path
         "training_images_used": len(kept),
         "dropped": asdict(cleaning),
         "with_votes": int((votes.sum(1) > 0).sum()),
-        "teachers": [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in teachers],
+        "teachers": [describe_teacher(path) for path in teachers],
         "public_test_images": len(public),
         "rows_sha256": hashlib.sha256(kept.rows.tobytes()).hexdigest(),
     }
