@@ -10,12 +10,12 @@ from collections.abc import Callable
 import zmq
 
 from edge_agent.outbox import Outbox
-from sentry_proto import codec
+from sentry_proto.codec import encode_agent_frame
 from sentry_proto.curve import ConnectionWatch, watched_client_socket
 from sentry_proto.errors import MalformedMessage, StorageError
 from sentry_proto.keys import KeyFile
-from sentry_proto.session import OPEN, AgentSession
-from sentry_proto.types import Ack, AgentFrame, Heartbeat, Hello, Item, Pulse, Refusal, TrainerFrame
+from sentry_proto.session import AWAY, OPEN, AgentSession
+from sentry_proto.types import Ack, Heartbeat, Hello, Offset, Pulse, Refusal, TrainerFrame
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class Uplink:
         heartbeat: tells the agent's state; called in this object's thread.
         on_model: told the version that the trainer offers, whenever it says so.
         on_audit: told the audit probability that it wishes for, likewise; 0 for none.
+        on_offsets: told the personal offsets that are in force for the participant, likewise.
         on_failure: called if the thread dies of a bug, which `close` then raises: better no agent than a silent one.
     """
 
@@ -48,12 +49,13 @@ class Uplink:
         heartbeat: Callable[[], Heartbeat],
         on_model: Callable[[int], None],
         on_audit: Callable[[float], None],
+        on_offsets: Callable[[tuple[Offset, ...]], None],
         on_failure: Callable[[], None],
     ) -> None:
         self._key, self._outbox = key, outbox
         self._heartbeat, self._on_failure = heartbeat, on_failure
-        self._on_model, self._on_audit = on_model, on_audit
-        self._session = AgentSession(hello, time.monotonic())
+        self._on_model, self._on_audit, self._on_offsets = on_model, on_audit, on_offsets
+        self._session = AgentSession(hello)
         self._closing = threading.Event()
         self._closed, self._drain_s = 0.0, DRAIN_S
         self._trouble = ""
@@ -90,7 +92,7 @@ class Uplink:
             while not self._finished():
                 self._step(watch)
             if self.open:
-                self._send(self._heartbeat())
+                self._send(encode_agent_frame(self._heartbeat()))
                 time.sleep(POLL_MS / 1000)  # the socket's own thread hands it to the kernel
         finally:
             watch.close()
@@ -107,16 +109,16 @@ class Uplink:
         if self._socket.poll(POLL_MS):
             self._receive()
         now = time.monotonic()
-        if watch.poll():
-            self._session.connected(now)
-        self._say(watch)
+        fresh = watch.poll()
         if not watch.connected:
-            return
-        if (hello := self._session.hello_due(now)) is not None:
-            self._send(hello)
-        self._send_items(now)
-        if self._session.beat_due(now):
-            self._send(self._heartbeat())
+            self._session.lost(now)
+        elif fresh or self._session.state == AWAY:
+            self._session.connected(now)
+        for frame in self._session.due(now, self._outbox.pending, self._heartbeat):
+            if not self._send(frame):
+                self._session.lost(now)
+                break
+        self._say(watch)
 
     def _receive(self) -> None:
         """Take in all that has arrived, and settle it in one transaction."""
@@ -124,14 +126,11 @@ class Uplink:
         while True:
             try:
                 parts = self._socket.recv_multipart(zmq.DONTWAIT)
-                frame = codec.decode_trainer_frame(parts[-1])
+                self._take(self._session.received(parts[-1], time.monotonic()), acked)
             except zmq.Again:
                 break
             except MalformedMessage as error:
                 self._trouble = f"the trainer sent something malformed: {error}"
-                continue
-            self._session.received(frame, time.monotonic())
-            self._take(frame, acked)
         if acked:
             self._settle(lambda: self._outbox.ack(acked))
 
@@ -146,6 +145,7 @@ class Uplink:
             self._on_model(frame.model_version)
             if isinstance(frame, Pulse):
                 self._on_audit(frame.audit_probability)
+                self._on_offsets(frame.offsets)
 
     def _settle(self, change: Callable[[], None]) -> None:
         try:
@@ -154,15 +154,9 @@ class Uplink:
         except StorageError as error:  # the record stays spooled, and is sent and acked once more
             self._trouble = str(error)
 
-    def _send_items(self, now: float) -> None:
-        for sequence, record in self._outbox.pending(self._session.in_flight, self._session.capacity(now)):
-            if not self._send(Item(self._outbox.stream, sequence, record)):
-                return
-            self._session.sent(sequence, now)
-
-    def _send(self, frame: AgentFrame) -> bool:
+    def _send(self, frame: bytes) -> bool:
         try:
-            self._socket.send(codec.encode_agent_frame(frame), zmq.DONTWAIT)
+            self._socket.send(frame, zmq.DONTWAIT)
         except zmq.Again:
             return False
         return True

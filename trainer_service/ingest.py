@@ -17,22 +17,19 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sentry_proto import limits
-from sentry_proto.codec import decode_agent_frame, decode_record
+from sentry_proto.codec import decode_record
 from sentry_proto.errors import PeerFault, RequestRefused, StorageError, UnknownTask
 from sentry_proto.keys import AGENT, AllowList
-from sentry_proto.layout import LAYOUT_ID
+from sentry_proto.session import TrainerSession, welcome
 from sentry_proto.tasks import Task
-from sentry_proto.types import Ack, Heartbeat, Hello, Item, Pulse, Record, Refusal, TrainerFrame, Welcome, Window
+from sentry_proto.types import Ack, Heartbeat, Hello, Item, Offset, Pulse, Record, Refusal, TrainerFrame, Window
 from trainer_service.fleet import Fleet, Moment
 from trainer_service.store import Arrival, Store
 
 log = logging.getLogger(__name__)
-
-FORGET_S = 15.0
-"""A peer that was silent for so long gets no pulse any more."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,7 @@ class Intake:
         tasks: Iterable[Task],
         model_version: Callable[[], int],
         audit_probability: Callable[[float], float],
+        offsets: Callable[[str], tuple[Offset, ...]] = lambda _: (),
     ) -> None:
         self._store = store
         self._fleet = fleet
@@ -65,7 +63,8 @@ class Intake:
         self._tasks = {task.name: task for task in tasks}
         self._model_version = model_version
         self._audit_probability = audit_probability
-        self._heard: dict[bytes, tuple[str, float]] = {}
+        self._offsets = offsets
+        self._sessions: dict[bytes, TrainerSession] = {}
         self.counts: Counter[str] = Counter()
 
     def round(self, messages: Iterable[Message], now: Moment) -> list[Reply]:
@@ -77,12 +76,11 @@ class Intake:
             try:
                 if name is None:
                     raise RequestRefused("this key is not enrolled with the trainer, or was revoked")
-                frame = decode_agent_frame(message.data)
+                frame = self._session(message, now).received(message.data, now.monotonic)
             except PeerFault as fault:
-                self._heard.pop(message.route, None)
+                self._sessions.pop(message.route, None)
                 replies.append((message.route, self._refusal(0, fault)))
                 continue
-            self._heard[message.route] = (message.key, now.monotonic)
             match frame:
                 case Hello():
                     replies.append((message.route, self._greet(frame)))
@@ -100,13 +98,22 @@ class Intake:
 
     def pulses(self, now: Moment) -> list[Reply]:
         """The trainer's heartbeat to every peer that was heard lately and is still enrolled."""
-        self._heard = {
-            route: (key, heard)
-            for route, (key, heard) in self._heard.items()
-            if now.monotonic - heard < FORGET_S and self._allowed.name_of(key, AGENT) is not None
+        self._sessions = {
+            route: session
+            for route, session in self._sessions.items()
+            if session.there(now.monotonic) and self._allowed.name_of(session.key, AGENT) is not None
         }
         pulse = Pulse(now.wall, self._model_version(), self._audit_probability(now.wall))
-        return [(route, pulse) for route in self._heard]
+        return [
+            (route, replace(pulse, offsets=self._offsets_for(session.key)))
+            for route, session in self._sessions.items()
+        ]
+
+    def _offsets_for(self, key: str) -> tuple[Offset, ...]:
+        """Those of the participant whom this agent watches, and of nobody else."""
+        name = self._allowed.name_of(key, AGENT)
+        participant = self._fleet.participant(name) if name else ""
+        return self._offsets(participant) if participant else ()
 
     def save_heartbeats(self) -> None:
         """Write down what the fleet has heard; on a failing disk it is kept for later."""
@@ -119,14 +126,18 @@ class Intake:
             self._fleet.put_back(unsaved)
             log.warning("heartbeats not stored: %s", error)
 
+    def _session(self, message: Message, now: Moment) -> TrainerSession:
+        """The sender's session, begun with its first message; a route that another key has now is another peer."""
+        session = self._sessions.get(message.route)
+        if session is None or session.key != message.key:
+            session = self._sessions[message.route] = TrainerSession(message.key, now.monotonic)
+        return session
+
     def _greet(self, hello: Hello) -> TrainerFrame:
-        if hello.protocol != limits.PROTOCOL:
-            words = f"the agent speaks protocol {hello.protocol}, this trainer {limits.PROTOCOL}"
-            return self._refusal(0, RequestRefused(words))
-        if hello.layout_id != LAYOUT_ID:
-            words = f"the agent has feature layout {hello.layout_id[:20]!r}, this trainer speaks {LAYOUT_ID}"
-            return self._refusal(0, RequestRefused(words))
-        return Welcome(limits.PROTOCOL, limits.CREDIT, self._model_version())
+        try:
+            return welcome(hello, self._model_version())
+        except RequestRefused as fault:
+            return self._refusal(0, fault)
 
     def _refusal(self, sequence: int, fault: Exception) -> Refusal:
         self.counts["refused items" if sequence else "refused frames"] += 1

@@ -21,6 +21,9 @@ MAX_TASKS = 32
 MAX_CLASSES = 32
 MAX_COUNTS = 4_096
 
+MAX_OFFSET = 3.0
+"""In logits: the most that a personal offset may add or take."""
+
 MAX_BUNDLE_BYTES = 64 << 20
 """Size of one model bundle."""
 
@@ -36,8 +39,8 @@ CREDIT = 64
 HEARTBEAT_S = 1.0
 """Both sides beat this often."""
 
-PEER_DEAD_S = 4.0
-"""Silence after which a peer counts as gone (promise R6)."""
+PEER_DEAD_S = 3.5
+"""Silence after which a peer counts as gone: known within 4 s, with time left to look (promise R6)."""
 
 RESEND_S = 5.0
 """An item without an ack is sent again after this long."""

@@ -8,19 +8,25 @@ from sentry_proto import codec, limits
 from sentry_proto import sentry_pb2 as pb
 from sentry_proto.keys import AGENT
 from sentry_proto.layout import LAYOUT_ID
+from sentry_proto.session import FORGET_S
 from sentry_proto.tasks import DEFAULT_TASKS
-from sentry_proto.types import Ack, AgentFrame, Hello, Item, Prediction, Pulse, Record, Refusal, TrainerFrame, Welcome
+from sentry_proto.types import Ack, AgentFrame, Hello, Item, Offset, Prediction, Pulse, Record, Refusal, TrainerFrame, Welcome
 from tests.sentry_proto.records import alert, heartbeat, prediction, window
 from tests.trainer_service.conftest import NOW, STREAM, hex_id
 from trainer_service import keyring
 from trainer_service.enrolment import Enrolment
 from trainer_service.fleet import Fleet, Moment
-from trainer_service.ingest import FORGET_S, Intake, Message
+from trainer_service.ingest import Intake, Message
 from trainer_service.keyring import Home
 from trainer_service.store import Store
 
 THEN = Moment(1_750_000_000.0, 100.0)
 ROUTE = b"route"
+
+
+def offsets_of(participant: str) -> tuple[Offset, ...]:
+    """Everybody but P01 has one."""
+    return () if participant == "P01" else (Offset(participant, "stress", (-0.5, 0.0, 0.5)),)
 
 
 class Bench:
@@ -30,7 +36,9 @@ class Bench:
         self.key = keyring.enroll(home, "lab-1", home.folder / "lab-1.key", AGENT, NOW).public
         self.allowed = Enrolment(home.enrolled)
         self.fleet = Fleet({})
-        self.intake = Intake(store, self.fleet, self.allowed, DEFAULT_TASKS, lambda: 7, lambda now: now / 1_000)
+        self.intake = Intake(
+            store, self.fleet, self.allowed, DEFAULT_TASKS, lambda: 7, lambda now: now / 1_000, offsets_of
+        )
 
     def say(self, *frames: AgentFrame | bytes, key: str = "") -> list[TrainerFrame]:
         """The replies to frames that arrive in one round."""
@@ -146,6 +154,23 @@ def test_heartbeats_reach_the_fleet_and_the_store(bench: Bench, store: Store) ->
     assert (entry["alive"], entry["fps"]) == (True, 12.5)
     bench.intake.save_heartbeats()
     assert store.last_heartbeats()["lab-1"][0]["fps"] == 12.5
+
+
+def test_a_pulse_carries_the_offsets_of_whom_the_agent_watches_and_of_nobody_else(bench: Bench, home: Home) -> None:
+    def offsets(route: bytes) -> tuple[Offset, ...]:
+        pulse = dict(bench.intake.pulses(THEN))[route]
+        assert isinstance(pulse, Pulse)
+        return pulse.offsets
+
+    other = keyring.enroll(home, "lab-2", home.folder / "lab-2.key", AGENT, NOW).public
+    bench.allowed.refresh()
+    for key, participant in ((bench.key, "P02"), (other, "P03")):
+        message = Message(participant.encode(), key, codec.encode_agent_frame(heartbeat(participant=participant)))
+        bench.intake.round([message], THEN)
+    assert offsets(b"P02") == offsets_of("P02")
+    assert offsets(b"P03") == offsets_of("P03")
+    bench.intake.round([Message(b"P02", bench.key, codec.encode_agent_frame(heartbeat(participant="P01")))], THEN)
+    assert offsets(b"P02") == ()
 
 
 def test_pulses_go_to_those_who_are_there_and_enrolled(bench: Bench, home: Home) -> None:
