@@ -16,7 +16,7 @@ from edge_agent.uplink import Uplink
 from sentry_proto import limits
 from sentry_proto.keys import KeyFile
 from sentry_proto.layout import LAYOUT_ID
-from sentry_proto.types import Heartbeat, Hello
+from sentry_proto.types import Heartbeat, Hello, Offset
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Link:
         folder: the data folder.
         quota: most bytes of records in the outbox.
         slots: where accepted bundles go.
-        state: the agent's; `heads` and `update_state` are written here.
+        state: the agent's; `heads`, `offsets` and `update_state` are written here.
         on_audit: told the audit probability that the trainer wishes for.
         on_failure: called if the connection dies of a bug.
     """
@@ -51,7 +51,9 @@ class Link:
         client = UpdateClient(folder / "updates", root, self._fetcher, slots)
         self._updates = UpdateService(client, lambda: state.heads, self._swap)
         hello = Hello(limits.PROTOCOL, self.outbox.stream, LAYOUT_ID, SOFTWARE)
-        self.uplink = Uplink(key, self.outbox, hello, self._heartbeat, self._announced, on_audit, on_failure)
+        self.uplink = Uplink(
+            key, self.outbox, hello, self._heartbeat, self._announced, on_audit, self._keep, on_failure
+        )
 
     def forget(self, withdrawn: Collection[str]) -> None:
         """Drop what is spooled under withdrawn consents."""
@@ -66,6 +68,11 @@ class Link:
     def _announced(self, version: int) -> None:
         if version != self._state.version:
             self._updates.announced(version)
+
+    def _keep(self, offsets: tuple[Offset, ...]) -> None:
+        if offsets != self._state.offsets:
+            log.info("personal offsets: %s", ", ".join(offset.task for offset in offsets) or "none")
+        self._state.offsets = offsets
 
     def _swap(self, heads: Heads) -> None:
         self._state.heads = heads

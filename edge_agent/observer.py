@@ -1,6 +1,9 @@
 """What becomes of a window: coverage rule, heads, alerts, selection. No sockets, files or clocks.
 
-window -> enough face? -> heads -> alerts -> selection -> records to spool, counts to keep
+window -> enough face? -> heads -> the person's offset -> alerts -> selection -> records to spool, counts to keep
+
+Where the person has an offset, it decides on alerts; a second set of alert machines keeps book of what the generic
+head would have done. What only that one calls alarming is sent like an alert, so that both can be judged alike.
 
 The heads compare a person with the person's own past, so they abstain until there is a baseline. Such a window may
 still be sent by chance, but it counts as not scored.
@@ -9,6 +12,7 @@ still be sent by chance, but it counts as not scored.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,8 +21,9 @@ from edge_agent.alerts import AlertBoard, Sighting
 from edge_agent.heads import Heads
 from edge_agent.outbox import Scored
 from edge_agent.stats import face_share
-from sentry_proto.types import Alert, FeatureWindow, Prediction, Record, Window
+from sentry_proto.types import Alert, FeatureWindow, Offset, Prediction, Record, Window
 from training.active_learning.diversity import look
+from training.active_learning.personal import shift
 from training.active_learning.selection import Selector
 
 MIN_FACE_SHARE = 0.5
@@ -59,32 +64,37 @@ class Observer:
 
     def __init__(self, selector: Selector) -> None:
         self._selector = selector
-        self._board = AlertBoard()
+        self._board, self._generic = AlertBoard(), AlertBoard()
         self._version = -1
         self._now = 0.0
         self.windows = self.no_data = self.alerts = 0
 
-    def window(self, features: FeatureWindow, heads: Heads | None, consent_id: str) -> Outcome:
-        """Judge a window with the heads of this moment."""
+    def window(
+        self, features: FeatureWindow, heads: Heads | None, consent_id: str, offsets: Sequence[Offset] = ()
+    ) -> Outcome:
+        """Judge a window with the heads of this moment, and those of the offsets that are its participant's."""
         self.windows += 1
         self._now = features.end
         records: list[Record] = [*self._use(heads)]
         if not usable(features):
             self.no_data += 1
-            return Outcome([*records, *self._board.no_data(features.end)], [], [], data=False)
+            return Outcome([*records, *self._no_data(features.end)], [], [], data=False)
         version = heads.version if heads else 0
-        predictions = heads.score(features) if heads and features.baseline.seconds else []
+        scores = heads.score(features) if heads and features.baseline.seconds else []
+        logits = {offset.task: offset.logits for offset in offsets if offset.participant == features.participant}
+        predictions = [_with_offset(p, logits.get(p.task, ())) for p in scores]
         seen = Sighting(features.participant, features.session, version, uuid.uuid4().hex, consent_id)
-        alerts = self._board.step(features.end, predictions, seen)
+        alerts = self._board.step(features.end, [_deciding(p) for p in predictions], seen)
+        self._generic.step(features.end, predictions, seen)
         self.alerts += sum(alert.end is None for alert in alerts)
-        predictions = [replace(p, alerting=self._board.alerting(p.task)) for p in predictions]
+        predictions = [self._with_alerts(p) for p in predictions]
         sent = self._select(features, predictions, seen)
         scored = [Scored(version, features.participant, p.task, p.alerting) for p in predictions]
         return Outcome([*records, *sent, *alerts], scored, predictions, data=True)
 
     def _select(self, features: FeatureWindow, predictions: list[Prediction], seen: Sighting) -> list[Window]:
         uncertainty = max((p.mutual_information for p in predictions), default=None)
-        alerting = any(p.alerting for p in predictions)
+        alerting = any(p.alerting or p.generic_alerting for p in predictions)
         decision = self._selector.decide(features.end, uncertainty, alerting, features.participant, look(features))
         if decision.stratum is None:
             return []
@@ -106,13 +116,37 @@ class Observer:
         if version == self._version:
             return []
         self._version = version
-        return self._board.set_tasks(heads.metadata.tasks if heads else (), self._now)
+        tasks = heads.metadata.tasks if heads else ()
+        self._generic.set_tasks(tasks, self._now)
+        return self._board.set_tasks(tasks, self._now)
+
+    def _with_alerts(self, prediction: Prediction) -> Prediction:
+        beside = bool(prediction.personal) and self._generic.alerting(prediction.task)
+        return replace(prediction, alerting=self._board.alerting(prediction.task), generic_alerting=beside)
+
+    def _no_data(self, now: float) -> list[Alert]:
+        self._generic.no_data(now)
+        return self._board.no_data(now)
 
     def silence(self, now: float) -> list[Alert]:
         """No frame has come for a while; returns the alerts that ended for want of data."""
         self._now = now
-        return self._board.no_data(now)
+        return self._no_data(now)
 
     def end_session(self) -> list[Alert]:
         """Returns the alerts that end with the session."""
+        self._generic.close(self._now)
         return self._board.close(self._now)
+
+
+def _with_offset(prediction: Prediction, logits: Sequence[float]) -> Prediction:
+    """The prediction with its personal probabilities, if there is an offset for its classes."""
+    if len(logits) != len(prediction.probabilities):
+        return prediction
+    personal = shift(np.array(prediction.probabilities), np.array(logits))
+    return replace(prediction, personal=tuple(personal.tolist()))
+
+
+def _deciding(prediction: Prediction) -> Prediction:
+    """With the probabilities that decide on alerts."""
+    return replace(prediction, probabilities=prediction.personal or prediction.probabilities)

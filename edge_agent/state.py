@@ -12,7 +12,7 @@ from edge_agent.outbox import DEFAULT_QUOTA, Outbox
 from edge_agent.stats import FrameRate
 from sentry_proto.limits import MAX_WORDS
 from sentry_proto.tasks import DEFAULT_TASKS, Task
-from sentry_proto.types import CameraState, Heartbeat
+from sentry_proto.types import CameraState, Heartbeat, Offset
 
 SOFTWARE = version("sentry-lab")
 
@@ -56,6 +56,7 @@ class State:
 
     Attributes:
         heads: the running model; replaced between two windows.
+        offsets: what the trainer adds for the participant; kept in memory only.
         participant, session: of the newest frame.
         camera: what the camera shows.
         frames: that passed through perception.
@@ -66,6 +67,7 @@ class State:
     """
 
     heads: Heads | None = None
+    offsets: tuple[Offset, ...] = ()
     participant: str = ""
     session: str = ""
     camera: CameraState = CameraState.UNPLUGGED

@@ -20,7 +20,7 @@ class Watch(Consumer):
 
     Args:
         observer: window to records.
-        state: names the running heads.
+        state: names the running heads and the participant's offsets.
         permit: under which consent this is done.
         spool: takes records and counts.
         on_scored: told the model version that has scored a window.
@@ -35,7 +35,7 @@ class Watch(Consumer):
     def window(self, window: FeatureWindow) -> None:
         """Judge it, and spool what comes of it."""
         heads = self._state.heads  # the updater may replace it any time
-        outcome = self._observer.window(window, heads, self._permit.consent_id)
+        outcome = self._observer.window(window, heads, self._permit.consent_id, self._state.offsets)
         self._put(outcome.records, outcome.scored)
         if heads and outcome.predictions:
             self._on_scored(heads.version)

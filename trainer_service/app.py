@@ -108,6 +108,7 @@ def running(settings: Settings) -> Iterator[Trainer]:
         intake = Intake(
             store, fleet, allowed, settings.tasks, lambda: learner.model_version,
             lambda now: learner.audit_probability(now),  # noqa: PLW0108 - there is no learner yet
+            lambda participant: learner.personal.of(participant),  # noqa: PLW0108
         )  # fmt: skip
         ingest = _closing(stack, IngestThread(context, ends.ingest, secret, intake, allowed), IngestThread.stop)
         publisher = Publisher(home.repository, signers)

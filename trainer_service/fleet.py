@@ -46,6 +46,12 @@ class Fleet:
             self._last[name] = _Sighting(vars(beat), now.wall, now.monotonic)
             self._unsaved[name] = (beat, now.wall)
 
+    def participant(self, name: str) -> str:
+        """Whom this agent's last heartbeat named; empty for nobody."""
+        with self._lock:
+            sighting = self._last.get(name)
+        return str(sighting.fields["participant"]) if sighting else ""
+
     def take_unsaved(self) -> list[tuple[str, Heartbeat, float]]:
         """What was heard since this was last asked: name, heartbeat, time."""
         with self._lock:

@@ -26,6 +26,7 @@ from sentry_proto.tasks import Task
 from trainer_service import policy, registry, schema, stream_feed
 from trainer_service.jobs import Learn, Observe, Outcome, Prepare, Republish
 from trainer_service.labels import Opinion, news, opinions, standing_labels
+from trainer_service.personal import PersonalOffsets
 from trainer_service.policy import BY_HAND
 from trainer_service.publisher import Publisher
 from trainer_service.registry import Decision, Model
@@ -108,6 +109,7 @@ class Learner(threading.Thread):
         self._drifted: float | None = None
         self._held: dict[str, tuple[tuple[int, int], list[Opinion]]] = {}
         self._next_renewal = 0.0
+        self.personal = PersonalOffsets(store, tasks)
         self._born = time.time()
         self.model_version = publisher.current_version()
         with store.write() as connection:
@@ -125,6 +127,7 @@ class Learner(threading.Thread):
             "last_verdict": last.verdict if last else None,
             "waits_for": self._waits_for,
             "stream": {**self._stream, "audit_probability": self.audit_probability(time.time())},
+            "personal": self.personal.describe(),
         }
 
     def audit_probability(self, now: float) -> float:
@@ -186,6 +189,7 @@ class Learner(threading.Thread):
             looks = [request for request in batch if isinstance(request, _Look)]
             if looks and not self._stopping:
                 self._try(self._look, any(look.by_hand for look in looks))
+            self._try(self.personal.refresh)
             self._try(self._observe)
 
     def _next_batch(self) -> list[_Look | _Publish | _Stop]:

@@ -39,6 +39,7 @@ MOST_AUDITED = 5_000
 UNSAID = 0.05
 """Audit probability of a window whose agent did not say: the agents' default."""
 
+PERSONAL, GENERIC = "personal", "generic"
 Group = int | str
 
 
@@ -63,12 +64,18 @@ class _Tally:
         scored: alerting -> number of scored windows, from the heartbeats.
         judged, audited: alerting -> windows of the sample; of the quiet ones audit windows only.
         verdicts: whether the event was there, or None where nobody has said -> number of alerts.
+        beside: `personal` and `generic` -> the same of each, of the windows in which a personal offset decided.
     """
 
     scored: Counter[bool] = field(default_factory=Counter)
     judged: defaultdict[bool, list[Seen]] = field(default_factory=lambda: defaultdict(list))
     audited: defaultdict[bool, list[Seen]] = field(default_factory=lambda: defaultdict(list))
     verdicts: Counter[bool | None] = field(default_factory=Counter)
+    beside: dict[str, _Tally] = field(default_factory=dict)
+
+    def head(self, name: str) -> _Tally:
+        """The tally of one of the two heads."""
+        return self.beside.setdefault(name, _Tally())
 
     def __iadd__(self, other: _Tally) -> _Tally:
         self.scored.update(other.scored)
@@ -76,6 +83,9 @@ class _Tally:
         for alerting in (False, True):
             self.judged[alerting] += other.judged[alerting]
             self.audited[alerting] += other.audited[alerting]
+        for name, tally in other.beside.items():
+            own = self.head(name)
+            own += tally
         return self
 
 
@@ -122,8 +132,14 @@ def event_probability(task: Task, predictions: Sequence[Mapping[str, Any]]) -> t
     found = next((entry for entry in predictions if entry["task"] == task.name), None)
     if found is None or task.alert is None:
         return None
-    pairs = zip(task.classes, found["probabilities"], strict=True)
+    pairs = zip(task.classes, found.get("personal") or found["probabilities"], strict=True)
     return min(1.0, sum(p for name, p in pairs if name in task.alert.classes)), bool(found["alerting"])
+
+
+def _alerts_beside(task: Task, predictions: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+    """Whether the alert was on with and would have been on without the offset that decided; nothing without one."""
+    found = next((entry for entry in predictions if entry["task"] == task.name and entry.get("personal")), None)
+    return {PERSONAL: found["alerting"], GENERIC: found["generic_alerting"]} if found is not None else {}
 
 
 def cluster_of(session: str, start: float) -> str:
@@ -187,6 +203,9 @@ def _add_windows(
         found, event = event_probability(task, row.predictions), task.is_event(row.value)
         if found is not None and (found[1] or row.stratum == Stratum.AUDIT):
             tallies[row.group].judged[found[1]].append(_seen(row, float(bool(event)), found[1]))
+        for head, on in _alerts_beside(task, row.predictions).items():
+            if on or row.stratum == Stratum.AUDIT:
+                tallies[row.group].head(head).judged[on].append(_seen(row, float(bool(event)), on))
     audited = (
         select(*shown)
         .select_from(source)
@@ -198,6 +217,8 @@ def _add_windows(
         found = event_probability(task, some.predictions)
         if found is not None:
             tallies[some.group].audited[found[1]].append(_seen(some, found[0], alerting=False))
+        for head, on in _alerts_beside(task, some.predictions).items():
+            tallies[some.group].head(head).audited[on].append(_seen(some, 0.0, alerting=False))
 
 
 def _seen(row: Any, event: float, alerting: bool) -> Seen:
@@ -236,7 +257,21 @@ def _row(task: Task, by: str, group: Group | None, tally: _Tally) -> dict[str, A
             name: {**asdict(rate), "warning": disagreement(getattr(rates, name), rate)}
             for name, rate in vars(free).items()
         },
+        "beside": {name: _beside(tally.beside[name]) for name in (PERSONAL, GENERIC)} if tally.beside else None,
     }
+
+
+def _beside(tally: _Tally) -> dict[str, Any]:
+    """The shares under one of two heads; how many windows there were is estimated from the audited ones."""
+    audited = {on: sum(1 / seen.probability for seen in tally.audited[on]) for on in (True, False)}
+    alerting, quiet = (max(round(audited[on]), len(tally.judged[on])) for on in (True, False))
+    rates = estimate_rates(
+        TaskCounts(alerting, quiet, 0.0),
+        _sample(tally.judged[True]),
+        _sample(tally.judged[False]),
+        AlertCounts(0, 0, 0),
+    )
+    return {"windows": alerting + quiet, **{name: asdict(getattr(rates, name)) for name in SHARES}}
 
 
 def _week_number(date: str) -> int:

@@ -29,6 +29,7 @@ from sentry_proto.types import (
     Heartbeat,
     Hello,
     Item,
+    Offset,
     Prediction,
     Pulse,
     Record,
@@ -134,20 +135,24 @@ def _window(message: pb.Window) -> Window:
 
 
 def _prediction(message: pb.Prediction) -> Prediction:
-    probabilities = tuple(message.probabilities)
+    probabilities, personal = tuple(message.probabilities), tuple(message.personal)
     _require(2 <= len(probabilities) <= limits.MAX_CLASSES, "prediction.probabilities", len(probabilities))
-    _require(
-        all(0 <= p <= 1 for p in probabilities) and abs(sum(probabilities) - 1) < 1e-3,
-        "prediction.probabilities",
-        probabilities,
-    )
+    _require(_is_distribution(probabilities), "prediction.probabilities", probabilities)
+    fits = len(personal) == len(probabilities) and _is_distribution(personal)
+    _require(fits or not personal, "prediction.personal", personal)
     return Prediction(
         task=_text(message.task, "prediction.task"),
         probabilities=probabilities,
         entropy=_finite(message.entropy, "prediction.entropy"),
         mutual_information=_finite(message.mutual_information, "prediction.mutual_information"),
         alerting=message.alerting,
+        personal=personal,
+        generic_alerting=message.generic_alerting,
     )
+
+
+def _is_distribution(probabilities: tuple[float, ...]) -> bool:
+    return all(0 <= p <= 1 for p in probabilities) and abs(sum(probabilities) - 1) < 1e-3
 
 
 def _alert(message: pb.Alert) -> Alert:
@@ -253,7 +258,8 @@ def encode_trainer_frame(frame: TrainerFrame) -> bytes:
         return pb.TrainerFrame(ack=pb.Ack(sequences=frame.sequences)).SerializeToString()
     if isinstance(frame, Refusal):
         return pb.TrainerFrame(refusal=pb.Refusal(**vars(frame))).SerializeToString()
-    return pb.TrainerFrame(pulse=pb.Pulse(**vars(frame))).SerializeToString()
+    fields = {**vars(frame), "offsets": [pb.PersonalOffset(**vars(offset)) for offset in frame.offsets]}
+    return pb.TrainerFrame(pulse=pb.Pulse(**fields)).SerializeToString()
 
 
 def decode_trainer_frame(data: bytes) -> TrainerFrame:
@@ -273,8 +279,18 @@ def decode_trainer_frame(data: bytes) -> TrainerFrame:
     if body == "pulse":
         pulse = message.pulse
         _require(0 <= pulse.audit_probability <= 1, "pulse.audit_probability", pulse.audit_probability)
-        return Pulse(_finite(pulse.time, "pulse.time"), pulse.model_version, pulse.audit_probability)
+        _require(len(pulse.offsets) <= limits.MAX_TASKS, "pulse.offsets", len(pulse.offsets))
+        offsets = tuple(_offset(offset) for offset in pulse.offsets)
+        return Pulse(_finite(pulse.time, "pulse.time"), pulse.model_version, pulse.audit_probability, offsets)
     raise MalformedMessage("the frame is neither a welcome, an ack, a refusal nor a pulse")
+
+
+def _offset(message: pb.PersonalOffset) -> Offset:
+    logits = tuple(message.logits)
+    _require(2 <= len(logits) <= limits.MAX_CLASSES, "offset.logits", len(logits))
+    _require(all(abs(logit) <= limits.MAX_OFFSET for logit in logits), "offset.logits", logits)
+    participant, task = _text(message.participant, "offset.participant"), _text(message.task, "offset.task")
+    return Offset(participant, task, logits)
 
 
 # ---- field checks -------------------------------------------------------------------------------------------

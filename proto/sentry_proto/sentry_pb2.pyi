@@ -82,14 +82,26 @@ class Refusal(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Pulse(_message.Message):
-    __slots__ = ("time", "model_version", "audit_probability")
+    __slots__ = ("time", "model_version", "audit_probability", "offsets")
     TIME_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     AUDIT_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    OFFSETS_FIELD_NUMBER: _ClassVar[int]
     time: float
     model_version: int
     audit_probability: float
-    def __init__(self, time: _Optional[float] = ..., model_version: _Optional[int] = ..., audit_probability: _Optional[float] = ...) -> None: ...
+    offsets: _containers.RepeatedCompositeFieldContainer[PersonalOffset]
+    def __init__(self, time: _Optional[float] = ..., model_version: _Optional[int] = ..., audit_probability: _Optional[float] = ..., offsets: _Optional[_Iterable[_Union[PersonalOffset, _Mapping]]] = ...) -> None: ...
+
+class PersonalOffset(_message.Message):
+    __slots__ = ("participant", "task", "logits")
+    PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    LOGITS_FIELD_NUMBER: _ClassVar[int]
+    participant: str
+    task: str
+    logits: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, participant: _Optional[str] = ..., task: _Optional[str] = ..., logits: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("time", "stream", "model_version", "update_state", "camera_state", "fps", "participant", "session", "clock_rate", "event_time", "sent", "acked", "spooled", "dropped", "counts", "software", "error", "frames")
@@ -146,18 +158,22 @@ class ScoredCount(_message.Message):
     def __init__(self, model_version: _Optional[int] = ..., task: _Optional[str] = ..., alerting: bool = ..., windows: _Optional[int] = ..., participant: _Optional[str] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("task", "probabilities", "entropy", "mutual_information", "alerting")
+    __slots__ = ("task", "probabilities", "entropy", "mutual_information", "alerting", "personal", "generic_alerting")
     TASK_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     ENTROPY_FIELD_NUMBER: _ClassVar[int]
     MUTUAL_INFORMATION_FIELD_NUMBER: _ClassVar[int]
     ALERTING_FIELD_NUMBER: _ClassVar[int]
+    PERSONAL_FIELD_NUMBER: _ClassVar[int]
+    GENERIC_ALERTING_FIELD_NUMBER: _ClassVar[int]
     task: str
     probabilities: _containers.RepeatedScalarFieldContainer[float]
     entropy: float
     mutual_information: float
     alerting: bool
-    def __init__(self, task: _Optional[str] = ..., probabilities: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., mutual_information: _Optional[float] = ..., alerting: bool = ...) -> None: ...
+    personal: _containers.RepeatedScalarFieldContainer[float]
+    generic_alerting: bool
+    def __init__(self, task: _Optional[str] = ..., probabilities: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., mutual_information: _Optional[float] = ..., alerting: bool = ..., personal: _Optional[_Iterable[float]] = ..., generic_alerting: bool = ...) -> None: ...
 
 class Window(_message.Message):
     __slots__ = ("window_id", "participant", "session", "start", "end", "layout_id", "seconds", "values", "coverage", "baseline", "baseline_seconds", "stratum", "inclusion_probability", "model_version", "predictions", "consent_id", "camera_states", "audit_probability")

@@ -55,6 +55,8 @@ class Prediction:
         entropy: of the mean distribution, in nats.
         mutual_information: between prediction and ensemble member, in nats (BALD, Houlsby et al. 2011).
         alerting: whether the task's alert was on at the end of the window.
+        personal: the probabilities with the participant's offset, which then decide on alerts; empty without one.
+        generic_alerting: whether the alert would have been on without the offset; False where there is none.
     """
 
     task: str
@@ -62,6 +64,17 @@ class Prediction:
     entropy: float
     mutual_information: float
     alerting: bool = False
+    personal: tuple[float, ...] = ()
+    generic_alerting: bool = False
+
+
+@dataclass(frozen=True)
+class Offset:
+    """What is added to a head's logits for one participant: one number per class, at most `limits.MAX_OFFSET` each."""
+
+    participant: str
+    task: str
+    logits: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -246,11 +259,13 @@ class Pulse:
 
     Attributes:
         audit_probability: what the trainer wishes for after a drift; 0 for nothing.
+        offsets: all that are in force for the participant whom the agent's last heartbeat named.
     """
 
     time: float
     model_version: int
     audit_probability: float = 0.0
+    offsets: tuple[Offset, ...] = ()
 
 
 AgentFrame = Hello | Item | Heartbeat

@@ -12,7 +12,7 @@ from edge_agent.observer import Observer
 from edge_agent.outbox import Scored
 from edge_agent.stats import FACE
 from sentry_proto.tasks import DEFAULT_TASKS, FOCUS
-from sentry_proto.types import Alert, FeatureWindow, Stratum, Window
+from sentry_proto.types import Alert, FeatureWindow, Offset, Stratum, Window
 from tests.edge_agent.bundles import bundle
 from tests.sentry_proto.records import window
 from training.active_learning.selection import Selector
@@ -148,3 +148,32 @@ def test_among_windows_without_an_estimate_the_unfamiliar_are_sent() -> None:
             strange.append(odd)
     assert len(strange) > 25
     assert np.mean(strange) > 0.2
+
+
+SOOTHING = Offset("P01", "stress", (3.0, 0.0, -3.0))
+UNSURE = Heads(bundle(bias=1.5), DEFAULT_TASKS)
+
+
+def test_an_offset_decides_on_alerts_and_the_generic_head_is_kept_beside() -> None:
+    judge = observer()
+    outcomes = [judge.window(features(t), UNSURE, "c", (SOOTHING,)) for t in (0, 5, 10, 15)]
+    assert judge.alerts == 0
+    assert [outcome.scored[0].alerting for outcome in outcomes] == [False] * 4
+    (record,) = outcomes[2].records
+    assert isinstance(record, Window), "the generic head would have raised an alert: its window is sent"
+    assert record.stratum is Stratum.ALERT
+    (said,) = record.predictions
+    assert (said.alerting, said.generic_alerting) == (False, True)
+    assert said.probabilities[2] > 0.5 > said.personal[2]
+    assert sum(said.personal) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "offset", [Offset("P02", "stress", (3.0, 0.0, -3.0)), Offset("P01", "focus", (3.0, 0.0, -3.0)),
+               Offset("P01", "stress", (3.0, -3.0))],
+)  # fmt: skip
+def test_an_offset_for_somebody_or_something_else_is_not_used(offset: Offset) -> None:
+    judge = observer()
+    predictions = [judge.window(features(t), UNSURE, "c", (offset,)).predictions[0] for t in (0, 5, 10)]
+    assert judge.alerts == 1
+    assert all(said.personal == () and not said.generic_alerting for said in predictions)

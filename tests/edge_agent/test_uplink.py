@@ -15,7 +15,7 @@ from edge_agent.uplink import Uplink
 from sentry_proto import limits
 from sentry_proto.codec import encode_record
 from sentry_proto.layout import LAYOUT_ID
-from sentry_proto.types import Hello
+from sentry_proto.types import Hello, Offset
 from tests.edge_agent.trainer import Lab, Trainer, eventually
 from tests.sentry_proto.records import alert, window
 
@@ -27,6 +27,7 @@ class Agent:
         self.outbox = Outbox(folder / "outbox.sqlite")
         self.announced: list[int] = []
         self.wished: list[float] = []
+        self.offsets: list[tuple[Offset, ...]] = []
         state = State(participant="P01", session="s1")
         hello = Hello(limits.PROTOCOL, self.outbox.stream, LAYOUT_ID, "test")
         self.failed = threading.Event()
@@ -37,6 +38,7 @@ class Agent:
             lambda: heartbeat(state, self.outbox),
             self.announced.append,
             self.wished.append,
+            self.offsets.append,
             self.failed.set,
         )
 
@@ -114,6 +116,15 @@ def test_the_trainers_wish_for_more_audit_windows_arrives_and_ends(lab: Lab, age
     eventually(lambda: agent.wished[-1:] == [0.2], "the wish arrives")
     trainer.audit = 0.0
     eventually(lambda: agent.wished[-1:] == [0.0], "the wish ends")
+    trainer.close()
+
+
+def test_a_personal_offset_arrives_and_ends(lab: Lab, agent: Agent) -> None:
+    trainer = Trainer(lab)
+    trainer.offsets = (Offset("P01", "stress", (-0.5, 0.0, 0.5)),)
+    eventually(lambda: agent.offsets[-1:] == [trainer.offsets], "the offset arrives")
+    trainer.offsets = ()
+    eventually(lambda: agent.offsets[-1:] == [()], "it ends")
     trainer.close()
 
 

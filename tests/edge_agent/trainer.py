@@ -14,7 +14,7 @@ import zmq
 from sentry_proto import codec, limits
 from sentry_proto.curve import Gatekeeper, server_socket
 from sentry_proto.keys import AGENT, AllowList, Endpoints, KeyFile
-from sentry_proto.types import Ack, Heartbeat, Hello, Item, Pulse, Refusal, TrainerFrame, Welcome
+from sentry_proto.types import Ack, Heartbeat, Hello, Item, Offset, Pulse, Refusal, TrainerFrame, Welcome
 
 
 def eventually(fine: Callable[[], object], what: str, within_s: float = 10.0) -> None:
@@ -60,6 +60,7 @@ class Trainer:
         items: every sequence that came, repetitions included.
         heartbeats, hellos: that came.
         audit: the audit probability that its pulses wish for.
+        offsets: personal offsets that its pulses carry.
     """
 
     def __init__(self, lab: Lab, refuse: tuple[int, ...] = (), version: int = 0, acks: bool = True) -> None:
@@ -68,6 +69,7 @@ class Trainer:
         self.heartbeats: list[Heartbeat] = []
         self.hellos: list[Hello] = []
         self.audit = 0.0
+        self.offsets: tuple[Offset, ...] = ()
         self._refuse, self.version, self._acks = refuse, version, acks
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._gate = Gatekeeper(self._context, AllowList(lab.allowed), (AGENT,))
@@ -90,7 +92,7 @@ class Trainer:
             return [Welcome(limits.PROTOCOL, 4, self.version)]
         if isinstance(frame, Heartbeat):
             self.heartbeats.append(frame)
-            return [Pulse(time.time(), self.version, self.audit)]
+            return [Pulse(time.time(), self.version, self.audit, self.offsets)]
         self.items.append(frame.sequence)
         if frame.sequence in self._refuse:
             return [Refusal(frame.sequence, "no such task")]

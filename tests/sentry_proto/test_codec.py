@@ -12,10 +12,24 @@ from sentry_proto import codec, limits
 from sentry_proto import sentry_pb2 as pb
 from sentry_proto.errors import LayoutMismatch, MalformedMessage, PeerFault
 from sentry_proto.layout import LAYOUT_ID, N_SECOND
-from sentry_proto.types import Ack, Hello, Item, Prediction, Pulse, Record, Refusal, TrainerFrame, Welcome, Window
+from sentry_proto.types import (
+    Ack,
+    Hello,
+    Item,
+    Offset,
+    Prediction,
+    Pulse,
+    Record,
+    Refusal,
+    TrainerFrame,
+    Welcome,
+    Window,
+)
 from tests.sentry_proto.records import alert, heartbeat, prediction, window
 
 VECTORS = Path(__file__).resolve().parents[2] / "proto" / "vectors"
+PERSONAL = dataclasses.replace(prediction(alerting=True), personal=(0.25, 0.25, 0.5), generic_alerting=True)
+OFFSET = Pulse(12.5, 2, 0.0, (Offset("P01", "stress", (-0.5, 0.0, 0.5)),))
 HELLO = Hello(limits.PROTOCOL, "c" * 32, LAYOUT_ID, "0.1.0")
 
 
@@ -34,7 +48,13 @@ def assert_same_record(left: Record, right: Record) -> None:
 
 
 @pytest.mark.parametrize(
-    "record", [window(predictions=(prediction(),), audit_probability=0.1), alert(), alert(end=1_750_000_060.0)]
+    "record",
+    [
+        window(predictions=(prediction(),), audit_probability=0.1),
+        window(predictions=(PERSONAL,)),
+        alert(),
+        alert(end=1_750_000_060.0),
+    ],
 )
 def test_a_record_survives_the_wire(record: Record) -> None:
     assert_same_record(codec.decode_record(codec.encode_record(record)), record)
@@ -45,7 +65,9 @@ def test_an_agent_frame_survives_the_wire(frame: Hello | Item) -> None:
     assert codec.decode_agent_frame(codec.encode_agent_frame(frame)) == frame
 
 
-@pytest.mark.parametrize("frame", [Welcome(1, 64, 3), Ack((1, 2, 9)), Refusal(4, "unknown task"), Pulse(12.5, 2, 0.2)])
+@pytest.mark.parametrize(
+    "frame", [Welcome(1, 64, 3), Ack((1, 2, 9)), Refusal(4, "unknown task"), Pulse(12.5, 2, 0.2), OFFSET]
+)
 def test_a_trainer_frame_survives_the_wire(frame: TrainerFrame) -> None:
     assert codec.decode_trainer_frame(codec.encode_trainer_frame(frame)) == frame
 
@@ -76,6 +98,14 @@ MALFORMED_RECORDS: dict[str, tuple[Record, str]] = {
     "predictions that do not sum to 1": (window(predictions=(Prediction("t", (0.9, 0.9), 0, 0),)), "probabilities"),
     "one class": (window(predictions=(Prediction("t", (1.0,), 0, 0),)), "probabilities"),
     "NaN entropy": (window(predictions=(Prediction("t", (0.5, 0.5), float("nan"), 0),)), "entropy"),
+    "personal probabilities of other classes": (
+        window(predictions=(dataclasses.replace(prediction(), personal=(0.5, 0.5)),)),
+        "prediction.personal",
+    ),
+    "personal probabilities that do not sum to 1": (
+        window(predictions=(dataclasses.replace(prediction(), personal=(0.5, 0.5, 0.5)),)),
+        "prediction.personal",
+    ),
     "control character in a name": (window(participant="P\n01"), "participant"),
     "name without end": (window(participant="P" * 5000), "participant"),
     "alert that ends before it starts": (alert(end=1.0), "alert.end"),
@@ -144,6 +174,21 @@ def test_a_pulse_of_the_first_release_wishes_for_no_audit() -> None:
     released = (VECTORS / "pulse-0.1.trainer-frame.bin").read_bytes()
     assert codec.decode_trainer_frame(released) == Pulse(12.5, 2, 0.0)
     assert codec.encode_trainer_frame(Pulse(12.5, 2)) == released
+
+
+def test_a_window_of_the_first_release_has_no_personal_probabilities() -> None:
+    """Nor does a window of this release without an offset differ from it, byte for byte."""
+    released = (VECTORS / "window-0.1.record.bin").read_bytes()
+    found = codec.decode_record(released)
+    assert isinstance(found, Window)
+    assert found.predictions == (prediction(),)
+    assert codec.encode_record(found) == released
+
+
+@pytest.mark.parametrize("logits", [(0.0,), (0.0, 3.1), (0.0, float("nan")), (0.0,) * 33])
+def test_an_impossible_offset_is_refused(logits: tuple[float, ...]) -> None:
+    with pytest.raises(MalformedMessage, match=r"offset\.logits"):
+        codec.decode_trainer_frame(codec.encode_trainer_frame(Pulse(1.0, 1, 0.0, (Offset("P01", "stress", logits),))))
 
 
 @pytest.mark.parametrize("wished", [-0.1, 1.1, float("nan"), float("inf")])

@@ -402,6 +402,29 @@ def test_confidences_beside_labels_and_a_warning_where_they_differ(desk: Desk) -
     assert "70 points higher" in warning
 
 
+def test_rates_with_an_offset_stand_beside_those_of_the_generic_head(desk: Desk) -> None:
+    # the generic head alerts in 21 to 60, the personal one in 41 to 60 only, and those hold the event
+    def said(n: int) -> Prediction:
+        personal, generic = (TENSE if n > first else CALM for first in (40, 20))
+        return dataclasses.replace(generic, alerting=n > 40, personal=personal.probabilities, generic_alerting=n > 20)
+
+    some = [
+        dataclasses.replace(scored(n, Stratum.AUDIT if n <= 40 else Stratum.ALERT, CALM), predictions=(said(n),))
+        for n in range(1, 61)
+    ]
+    put_windows(desk.store, some)
+    for n in range(1, 61):
+        submit(desk, n, n, "stressed" if n > 40 else "calm")
+    (overall, row) = desk.call("rates", task="stress", by="participant")
+    assert overall["beside"] == row["beside"]
+    beside = row["beside"]
+    assert beside["personal"]["false_discovery_share"]["value"] == 0
+    assert beside["generic"]["false_discovery_share"]["value"] == pytest.approx(0.5)
+    assert beside["generic"]["false_discovery_share"]["n"] == 40
+    assert beside["personal"]["false_positive_rate"]["value"] < beside["generic"]["false_positive_rate"]["value"]
+    assert desk.call("rates", task="focus")[0]["beside"] is None
+
+
 def test_audit_windows_weigh_by_the_probability_of_their_draw(desk: Desk) -> None:
     often = [dataclasses.replace(scored(n, Stratum.AUDIT, CALM), audit_probability=0.5) for n in range(1, 41)]
     seldom = [dataclasses.replace(scored(n, Stratum.AUDIT, CALM), audit_probability=0.05) for n in range(41, 81)]
