@@ -29,6 +29,7 @@ from edge_agent.state import RunOptions, State
 from edge_agent.watch import Watch
 from perception.chain import Perception
 from perception.pipeline import FeaturePipeline
+from perception.schedule import EVERY_FRAME, LEVELS, Schedule
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.keys import AGENT, KeyFile
 from sentry_proto.types import Record
@@ -58,14 +59,15 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
             stack.enter_context(lock_folder(options.data_dir))
         slots = Slots(options.data_dir / "bundles", partial(Heads, tasks=options.tasks), read_only=key is None)
         state = State(heads=slots.start())
-        pipeline = FeaturePipeline(stack.enter_context(Perception()), "", "")
+        schedule = Schedule(EVERY_FRAME if options.every_frame else LEVELS)
+        pipeline = FeaturePipeline(stack.enter_context(Perception(schedule=schedule)), "", "")
         audit = selector.set_audit_probability
         link = Link(key, options.data_dir, options.quota, slots, state, audit, stop.set) if key else None
         if link:
             stack.callback(link.outbox.close)
             link.forget(consents.withdrawn_ids())
         watch = Watch(Observer(selector), state, permit, link.outbox.put if link else discard, slots.confirm)
-        loop = Loop(source, capture(source, stop), pipeline, watch, state, permit, options.duration, stop)
+        loop = Loop(source, capture(source, stop), pipeline, watch, state, permit, options.duration, stop, schedule)
         log.info("%s", start_line(options, source.name, state, slots.words))
         ended_by = drive(loop, link, consents)
         slots.confirm(state.version)

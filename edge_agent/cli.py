@@ -72,6 +72,7 @@ def _run(options: argparse.Namespace) -> int:
             quota=options.quota << 20,
             duration=options.duration,
             loop=options.loop,
+            every_frame=options.every_frame,
         ),
         stop,
     )
@@ -275,6 +276,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--quota", type=_megabytes, default=256, help="most MB of records waiting for the trainer (default: 256)")
     add("--duration", type=_positive, help="seconds of the source after which to end")
     add("--loop", action="store_true", help="begin a recording anew at its end")
+    add("--every-frame", action="store_true", help="let every model look at every frame, whatever it costs")
     add("--json", action="store_true", help="print a report as JSON at the end")
     _add_data_dir(run)
     run.set_defaults(command=_run)

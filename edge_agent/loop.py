@@ -13,6 +13,7 @@ from edge_agent.state import State
 from edge_agent.stats import SecondCounts, Timings
 from perception.fusion import MAX_GAP_S, Second
 from perception.pipeline import FeaturePipeline
+from perception.schedule import EVERY_FRAME, Schedule
 from sentry_proto.errors import ConsentMissing, SentryError
 from sentry_proto.types import CameraState, FeatureWindow
 
@@ -53,6 +54,7 @@ class Loop:
         permit: asked again and again whether the run may go on.
         duration: seconds of the source's clock after which the loop ends; None for no end.
         stop: ends the loop.
+        schedule: which frames are used; told how the work on a live source goes. All are if None.
     """
 
     def __init__(
@@ -65,7 +67,10 @@ class Loop:
         permit: Permit,
         duration: float | None,
         stop: threading.Event,
+        schedule: Schedule | None = None,
     ) -> None:
+        self._schedule = schedule or Schedule(EVERY_FRAME)
+        self._skipped = 0
         self._source, self._capture, self._pipeline, self._consumer = source, capture, pipeline, consumer
         self._state, self._permit, self._duration, self._stop = state, permit, duration, stop
         self._begin: float | None = None
@@ -101,15 +106,19 @@ class Loop:
                 break
             if frame is None:
                 self._idle(now)
-            else:
+            elif self._schedule.admits(frame.time):
                 self._frame(frame, now)
+                self._worked(frame, now)
+            else:
+                self._skipped += 1
 
     def figures(self) -> dict[str, Any]:
         """What was done, for the report."""
         return {
             "frames_read": self._capture.read,
             "frames_scored": self._state.frames,
-            "frames_dropped": self._capture.dropped,
+            "frames_dropped": self._capture.dropped + self._skipped,
+            "load_level": self._schedule.level,
             "fps": round(self._state.frames / max(self._wall_s, 1e-9), 2),
             "stages": self.timings.summary(),
             "cpu_ms_per_frame": round(1000 * self._cpu_s / max(self._state.frames, 1), 2),
@@ -143,6 +152,12 @@ class Loop:
         state.camera = step.frame.camera_state
         state.rate.add(now)
         self._watch_frozen(now)
+
+    def _worked(self, frame: Frame, began: float) -> None:
+        if self._source.live:
+            now, age_s = time.monotonic(), time.time() - frame.time
+            self.timings.add({"capture_to_feature": 1000 * age_s})
+            self._schedule.worked(now, now - began, age_s)
 
     def _begin_session(self, frame: Frame) -> None:
         self._take(*self._pipeline.start_session(frame.participant, frame.session))

@@ -34,6 +34,7 @@ class RunOptions:
         quota: most bytes of records in the spool.
         duration: seconds of the source's clock after which the run ends; None for no end.
         loop: whether a recording begins anew at its end.
+        every_frame: whether every model looks at every frame, as in recordings for training, whatever it costs.
     """
 
     source: str
@@ -48,6 +49,7 @@ class RunOptions:
     quota: int = DEFAULT_QUOTA
     duration: float | None = None
     loop: bool = False
+    every_frame: bool = False
 
 
 @dataclass

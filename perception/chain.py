@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -20,6 +20,8 @@ from perception.face_features import FaceFeatures
 from perception.pose import PoseFeatures, PoseLandmarker, belongs_to
 from perception.quality import Quality, QualityMonitor
 from perception.runtime import mediapipe_image
+from perception.schedule import EVERY_FRAME, HOLD_S, Plan, Schedule
+from perception.temporal import CLOCK_GRAIN_S
 from sentry_proto.errors import InputError
 from sentry_proto.layout import FRAME_FEATURES, FRAME_INDEX, N_FRAME
 from sentry_proto.types import CameraState, Float32
@@ -99,19 +101,41 @@ def frame_vector(features: dict[str, float]) -> Float32:
 
 
 class Stopwatch:
-    """Milliseconds per stage of one frame."""
+    """Milliseconds per stage of one frame, by a clock of seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self.ms: dict[str, float] = {}
+        self._clock = clock
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time what happens inside."""
-        start = time.perf_counter()
+        start = self._clock()
         try:
             yield
         finally:
-            self.ms[name] = 1000 * (time.perf_counter() - start)
+            self.ms[name] = 1000 * (self._clock() - start)
+
+
+class Held:
+    """Features of a model that does not look at every frame: as last seen, for at most `HOLD_S`."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Nothing is known."""
+        self._features: dict[str, float] | None = None
+        self._t = 0.0
+
+    def put(self, t: float, features: dict[str, float]) -> dict[str, float]:
+        """The model looked at a frame captured at `t` seconds; returns what it saw."""
+        self._features, self._t = features, t
+        return features
+
+    def at(self, t: float) -> dict[str, float] | None:
+        """What holds at `t` seconds; None where the model has to look."""
+        return self._features if 0 <= t - self._t <= HOLD_S + CLOCK_GRAIN_S else None
 
 
 class Perception:
@@ -119,6 +143,8 @@ class Perception:
 
     Args:
         face, expression, pose: the models; the shipped ones if None.
+        schedule: which of them look at which frame; every model at every frame if None.
+        clock: seconds by which stages are timed.
 
     Raises:
         MissingDependency: a model file is absent or cannot be loaded.
@@ -129,13 +155,17 @@ class Perception:
         face: FaceStage | None = None,
         expression: ExpressionStage | None = None,
         pose: PoseStage | None = None,
+        schedule: Schedule | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._expression = expression or ExpressionModel()
         self._face = face or FaceTracker()
         self._pose = pose or PoseLandmarker()
+        self._schedule, self._clock = schedule or Schedule(EVERY_FRAME), clock
         self._quality = QualityMonitor()
         self._face_features = FaceFeatures()
         self._pose_features = PoseFeatures()
+        self._expressed, self._posture = Held(), Held()
 
     def process(self, image: Image, t: float) -> FrameResult:
         """Extract the features of a frame.
@@ -153,7 +183,7 @@ class Perception:
         check_image(image)
         if not np.isfinite(t):
             raise InputError(f"The capture time of a frame must be finite; this one is {t}.")
-        watch = Stopwatch()
+        watch = Stopwatch(self._clock)
         with watch.stage("quality"):
             quality = self._quality.update(image, t)
         scan = FaceScan(None, 0, None)
@@ -170,28 +200,53 @@ class Perception:
     def _look(self, image: Image, t: float, watch: Stopwatch) -> tuple[FaceScan, dict[str, float]]:
         with watch.stage("convert"):
             shared = mediapipe_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-        features: dict[str, float] = {}
+        plan = self._schedule.plan(t)
         with watch.stage("face"):
             scan = self._face.detect(shared, t)
-            if scan.participant is None:
-                self._face_features.clear()
-            else:
-                features |= self._face_features.update(t, scan.participant)
-        if scan.participant is not None:
-            with watch.stage("expression"):
-                crop = crop_face(image, scan.participant.landmarks)
-                features |= emotion_features(self._expression(crop[None]).probabilities[0])
-        with watch.stage("pose"):
-            body = self._pose.detect(shared, t) if scan.box is not None else None
-            if body is None or scan.box is None or not belongs_to(body, scan.box):
-                self._pose_features.clear()
-            else:
-                features |= self._pose_features.update(t, body, image.shape[1])
+            features = self._face_of(scan, t)
+        features |= self._expression_of(scan, image, t, plan, watch)
+        features |= self._posture_of(scan, shared, t, plan, watch)
         return scan, features
+
+    def _face_of(self, scan: FaceScan, t: float) -> dict[str, float]:
+        if scan.participant is None:
+            self._face_features.clear()
+            return {}
+        return self._face_features.update(t, scan.participant)
+
+    def _expression_of(self, scan: FaceScan, image: Image, t: float, plan: Plan, watch: Stopwatch) -> dict[str, float]:
+        if scan.participant is None:
+            self._expressed.clear()
+            return {}
+        held = self._expressed.at(t)
+        if held is not None and not plan.expression:
+            return held
+        with watch.stage("expression"):
+            crop = crop_face(image, scan.participant.landmarks)
+            return self._expressed.put(t, emotion_features(self._expression(crop[None]).probabilities[0]))
+
+    def _posture_of(self, scan: FaceScan, shared: Any, t: float, plan: Plan, watch: Stopwatch) -> dict[str, float]:
+        if scan.box is None:
+            self._forget_body()
+            return {}
+        held = self._posture.at(t)
+        if held is not None and not plan.pose:
+            return held
+        with watch.stage("pose"):
+            body = self._pose.detect(shared, t)
+            if body is None or not belongs_to(body, scan.box):
+                self._pose_features.clear()
+                return self._posture.put(t, {})
+            return self._posture.put(t, self._pose_features.update(t, body, shared.width))
+
+    def _forget_body(self) -> None:
+        self._pose_features.clear()
+        self._posture.clear()
 
     def _lose(self) -> None:
         self._face_features.clear()
-        self._pose_features.clear()
+        self._expressed.clear()
+        self._forget_body()
 
     def reset(self) -> None:
         """Forget everything about the participant: a new one, or a new session, begins."""

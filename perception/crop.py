@@ -89,11 +89,27 @@ def crop_face(image: NDArray[np.uint8], landmarks: Float32) -> NDArray[np.uint8]
     """
     leaning = lean(landmarks)
     excess = math.copysign(max(abs(leaning) - MOST_LEAN, 0.0), leaning)
-    turn = cv2.getRotationMatrix2D((0, 0), excess, 1)[:, :2]
-    left, top, side = crop_square(landmark_box((landmarks @ turn.T).astype(np.float32)))
-    to_image = np.column_stack([turn.T, turn.T @ (left, top)])
-    square = cv2.warpAffine(
-        image, to_image, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
-    )
+    square = _turned(image, landmarks, excess) if excess else _upright(image, crop_square(landmark_box(landmarks)))
     grey: NDArray[np.uint8] = cv2.cvtColor(square, cv2.COLOR_BGR2GRAY)
     return grey
+
+
+def _upright(image: NDArray[np.uint8], square: tuple[int, int, int]) -> NDArray[np.uint8]:
+    left, top, side = square
+    height, width = image.shape[:2]
+    if left >= 0 and top >= 0 and left + side <= width and top + side <= height:
+        return image[top : top + side, left : left + side]
+    rows = np.arange(top, top + side).clip(0, height - 1)
+    columns = np.arange(left, left + side).clip(0, width - 1)
+    repeated: NDArray[np.uint8] = image[rows[:, None], columns]
+    return repeated
+
+
+def _turned(image: NDArray[np.uint8], landmarks: Float32, degrees: float) -> NDArray[np.uint8]:
+    turn = cv2.getRotationMatrix2D((0, 0), degrees, 1)[:, :2]
+    left, top, side = crop_square(landmark_box((landmarks @ turn.T).astype(np.float32)))
+    to_image = np.column_stack([turn.T, turn.T @ (left, top)])
+    turned: NDArray[np.uint8] = cv2.warpAffine(
+        image, to_image, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+    return turned

@@ -17,8 +17,10 @@ import numpy as np
 from perception.bundles import model_path
 from perception.crop import Box, landmark_box
 from perception.face_features import Face
-from perception.runtime import BaseOptions, StampClock, create_task, vision
+from perception.native import VideoTask, internals, names, points, scores
+from perception.runtime import BaseOptions, StampClock, vision
 from perception.temporal import CLOCK_GRAIN_S
+from sentry_proto.types import Float32
 
 MODEL = "face_landmarker.task"
 
@@ -73,41 +75,46 @@ class FaceScan:
     box: Box | None
 
 
+def landmarker_options(num_faces: int) -> Any:
+    """What is asked of MediaPipe's FaceLandmarker."""
+    return vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=str(model_path(MODEL))),
+        running_mode=vision.RunningMode.VIDEO,
+        num_faces=num_faces,
+        output_face_blendshapes=True,
+        output_facial_transformation_matrixes=True,
+    )
+
+
 class Landmarker:
     """MediaPipe's FaceLandmarker in video mode, with results as arrays."""
 
     def __init__(self, num_faces: int) -> None:
-        options = vision.FaceLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(model_path(MODEL))),
-            running_mode=vision.RunningMode.VIDEO,
-            num_faces=num_faces,
-            output_face_blendshapes=True,
-            output_facial_transformation_matrixes=True,
-        )
-        self._task = create_task(vision.FaceLandmarker, options)
+        self._task = VideoTask(vision.FaceLandmarker, landmarker_options(num_faces), internals.face)
         self._clock = StampClock()
+        self._names: tuple[str, ...] = ()
 
     def detect(self, image: Any, t: float) -> list[Face]:
         """All faces in a MediaPipe image that was captured at `t` seconds."""
-        found = self._task.detect_for_video(image, self._clock.stamp(t))
-        per_face = zip(found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True)
-        return [_face(*one, image.width, image.height) for one in per_face]
+        scale = np.array((image.width, image.height), np.float32)
+        with self._task.detect(image, self._clock.stamp(t)) as found:
+            return [self._face(found, i, scale) for i in range(found.face_landmarks_count)]
+
+    def _face(self, found: Any, index: int, scale: Float32) -> Face:
+        landmarks = points(found.face_landmarks[index], ("x", "y")) * scale
+        shapes = found.face_blendshapes[index]
+        self._names = self._names or names(shapes)
+        axes = found.facial_transformation_matrixes[index].to_numpy()[:3, :3].astype(np.float64)
+        return Face(
+            landmarks=landmarks,
+            blendshapes=dict(zip(self._names, scores(shapes).tolist(), strict=True)),
+            rotation=axes / np.linalg.norm(axes, axis=0),
+            box=landmark_box(landmarks),
+        )
 
     def close(self) -> None:
         """Free the native graph."""
         self._task.close()
-
-
-def _face(landmarks: list[Any], blendshapes: list[Any], matrix: Any, width: int, height: int) -> Face:
-    points = np.fromiter((c for p in landmarks for c in (p.x, p.y)), np.float32, 2 * len(landmarks)).reshape(-1, 2)
-    points *= (width, height)
-    axes = np.asarray(matrix, np.float64)[:3, :3]
-    return Face(
-        landmarks=points,
-        blendshapes={shape.category_name: shape.score for shape in blendshapes},
-        rotation=axes / np.linalg.norm(axes, axis=0),
-        box=landmark_box(points),
-    )
 
 
 class FaceTracker:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from perception.bundles import model_path
 from perception.crop import Box
-from perception.runtime import BaseOptions, StampClock, create_task, quiet, vision
+from perception.native import VideoTask, internals, points
+from perception.runtime import BaseOptions, StampClock, quiet, vision
 from perception.temporal import Lag
 from sentry_proto.types import Float32
 
@@ -109,31 +110,35 @@ class PoseFeatures:
         self._bodies.clear()
 
 
+def landmarker_options() -> Any:
+    """What is asked of MediaPipe's PoseLandmarker."""
+    base = BaseOptions(model_asset_path=str(model_path(MODEL)))
+    return vision.PoseLandmarkerOptions(base_options=base, running_mode=vision.RunningMode.VIDEO)
+
+
 class PoseLandmarker:
     """MediaPipe's PoseLandmarker (lite) in video mode, with results as arrays."""
 
     def __init__(self) -> None:
-        options = vision.PoseLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(model_path(MODEL))),
-            running_mode=vision.RunningMode.VIDEO,
-        )
-        self._task = create_task(vision.PoseLandmarker, options)
+        self._task = VideoTask(vision.PoseLandmarker, landmarker_options(), internals.pose)
         self._clock = StampClock()
         self._warned = False
 
     def detect(self, image: Any, t: float) -> Float32 | None:
         """The body in a MediaPipe image captured at `t` seconds: float32 [33, 4] of x, y, depth (px) and visibility."""
         if self._warned:
-            found = self._task.detect_for_video(image, self._clock.stamp(t))
-        else:
-            with quiet():  # the first body makes MediaPipe log a warning that does not concern square regions
-                found = self._task.detect_for_video(image, self._clock.stamp(t))
-            self._warned = bool(found.pose_landmarks)
-        if not found.pose_landmarks:
-            return None
-        width, height = image.width, image.height
-        points = [(p.x * width, p.y * height, p.z * width, p.visibility) for p in found.pose_landmarks[0]]
-        return np.array(points, np.float32)
+            return self._detect(image, t)
+        with quiet():  # the first body makes MediaPipe log a warning that does not concern square regions
+            body = self._detect(image, t)
+        self._warned = body is not None
+        return body
+
+    def _detect(self, image: Any, t: float) -> Float32 | None:
+        with self._task.detect(image, self._clock.stamp(t)) as found:
+            if not found.pose_landmarks_count:
+                return None
+            body = points(found.pose_landmarks[0], ("x", "y", "z", "visibility"))
+        return body * np.array((image.width, image.height, image.width, 1), np.float32)
 
     def close(self) -> None:
         """Free the native graph."""

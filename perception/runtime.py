@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ except ImportError as error:  # also when libEGL or libGLESv2 is absent
         f"MediaPipe cannot be loaded ({error}); install the extra 'edge' and the system libraries libegl1 and libgles2."
     ) from error
 
-__all__ = ["BaseOptions", "StampClock", "create_task", "mediapipe_image", "quiet", "vision"]
+__all__ = ["BaseOptions", "StampClock", "create_task", "mediapipe_image", "mediapipe_internals", "quiet", "vision"]
 
 _NATIVE_LOG = re.compile(rb"^([WI]\d{4} |INFO: |WARNING: All log messages before absl)")
 
@@ -31,6 +32,19 @@ _NATIVE_LOG = re.compile(rb"^([WI]\d{4} |INFO: |WARNING: All log messages before
 def mediapipe_image(rgb: NDArray[np.uint8]) -> Any:
     """Wrap an image, uint8 [H, W, 3] in RGB order, for any number of MediaPipe tasks; it is copied once."""
     return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=rgb)
+
+
+def mediapipe_internals() -> SimpleNamespace:
+    """What `perception.native` needs of the pinned release: its C library, result structures and error check."""
+    from mediapipe.tasks.python.core import mediapipe_c_bindings, mediapipe_c_utils  # noqa: PLC0415
+    from mediapipe.tasks.python.vision import face_landmarker, pose_landmarker  # noqa: PLC0415
+
+    return SimpleNamespace(
+        library=mediapipe_c_bindings.load_raw_library,
+        check=mediapipe_c_utils.handle_status,
+        face=face_landmarker.FaceLandmarkerResultC,
+        pose=pose_landmarker.PoseLandmarkerResultC,
+    )
 
 
 @contextmanager

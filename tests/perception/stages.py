@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from perception.chain import Perception
 from perception.emotion import Expressions
 from perception.face import FaceScan
+from perception.schedule import Schedule
 from sentry_proto.types import Float32
 from tests.perception.test_face_features import make_face
 from tests.perception.test_pose import upright
@@ -58,5 +59,5 @@ class OneBody:
     def close(self) -> None: ...
 
 
-def stand_in(face: OneFace | None = None, pose: OneBody | None = None) -> Perception:
-    return Perception(face=face or OneFace(), expression=Neutral(), pose=pose or OneBody())
+def stand_in(face: OneFace | None = None, pose: OneBody | None = None, schedule: Schedule | None = None) -> Perception:
+    return Perception(face=face or OneFace(), expression=Neutral(), pose=pose or OneBody(), schedule=schedule)

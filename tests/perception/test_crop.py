@@ -7,7 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from perception.crop import LEFT_EYE, MOST_LEAN, RIGHT_EYE, RISE, SIDE, Box, crop_face, crop_square, landmark_box, lean
+from perception.crop import (
+    LEFT_EYE,
+    MOST_LEAN,
+    RIGHT_EYE,
+    RISE,
+    SIDE,
+    Box,
+    _turned,
+    crop_face,
+    crop_square,
+    landmark_box,
+    lean,
+)
 from sentry_proto.types import Float32
 
 coordinate = st.floats(-300, 900)
@@ -52,6 +64,14 @@ def test_the_crop_is_a_square_of_the_faces_own_size(x: float, y: float, size: fl
     assert crop.shape == crop.shape[::-1]
     assert crop.dtype == np.uint8
     assert crop.shape[0] == pytest.approx(SIDE * size, rel=0.2, abs=1.51)  # what leans a little fills a larger box
+
+
+@given(coordinate, coordinate, st.floats(4, 300))
+def test_an_upright_face_is_cut_out_as_a_turn_by_nothing_would(x: float, y: float, size: float) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    points = face_in(Box(x, y, x + 0.8 * size, y + size))
+    turned = cv2.cvtColor(_turned(picture, points, 0.0), cv2.COLOR_BGR2GRAY)
+    np.testing.assert_array_equal(crop_face(picture, points), turned)
 
 
 def test_of_an_upright_face_pixels_are_taken_as_they_are() -> None:
