@@ -189,8 +189,8 @@ def _clusters(some: Sequence[Opinion]) -> list[str]:
 
 def _allowed(task: Task, held: Sequence[Opinion]) -> Flags:
     """Which classes each label leaves possible, bool [N, C]."""
-    rows = [[name in task.allowed(opinion.value) for name in task.classes] for opinion in held]
-    return np.array(rows, bool).reshape(len(held), len(task.classes))
+    rows = {value: [name in task.allowed(value) for name in task.classes] for value in {one.value for one in held}}
+    return np.array([rows[opinion.value] for opinion in held], bool).reshape(len(held), len(task.classes))
 
 
 def _prior(allowed: Flags, weights: Floats) -> Floats:

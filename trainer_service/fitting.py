@@ -6,7 +6,7 @@ Pooled windows are kept by window id (they never change), so a run costs a fit a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import singledispatchmethod
 from typing import Any
@@ -21,7 +21,9 @@ from sentry_proto.types import FeatureWindow, Float32, Window
 from trainer_service import registry, schema
 from trainer_service.candidate import make_candidate, needed
 from trainer_service.jobs import THRESHOLD, Finding, Job, Learn, Observe, Outcome, Prepare, Republish
-from trainer_service.labels import Opinion, opinions
+from trainer_service.labels import Opinion
+from trainer_service.opinions import OpinionFeed
+from trainer_service.policy import stock
 from trainer_service.probation import complaint, scored_by
 from trainer_service.store import Store
 from trainer_service.stream_feed import StreamFeed
@@ -41,6 +43,7 @@ class Workbench:
     def __init__(self, store: Store, tasks: Sequence[Task]) -> None:
         self._store = store
         self._tasks = {task.name: task for task in tasks}
+        self._feeds = {task.name: OpinionFeed(task.name) for task in tasks}
         self._pooled: dict[str, Float32] = {}
         self._stream = StreamFeed(store, tasks, self._look_up)
 
@@ -60,9 +63,10 @@ class Workbench:
 
     @do.register
     def _(self, job: Prepare) -> Outcome:
-        for held in self._opinions(tuple(self._tasks)).values():
-            self._fetch(needed(held))
-        return Outcome()
+        held = self._opinions(self._tasks)
+        for opinions in held.values():
+            self._fetch(needed(opinions))
+        return Outcome(stocks={name: stock(self._tasks[name], opinions) for name, opinions in held.items()})
 
     @do.register
     def _(self, job: Observe) -> Outcome:
@@ -95,7 +99,11 @@ class Workbench:
 
     def _complaints(self, job: Observe) -> dict[str, str]:
         with self._store.read() as connection:
-            held = {name: scored_by(connection, name, job.live) for name in job.tasks}
+            scored = scored_by(connection, job.live)
+        if len(scored) < LEAST_WINDOWS:
+            return {}
+        everything = self._opinions(job.tasks)
+        held = {name: [one for one in opinions if one.window_id in scored] for name, opinions in everything.items()}
         if not any(len(some) >= LEAST_WINDOWS for some in held.values()):
             return {}
         (live, _), (parent, _) = self._live(job.live), self._live(job.parent)
@@ -140,9 +148,9 @@ class Workbench:
         task = self._tasks[name]
         return task.with_threshold(metrics[THRESHOLD]) if task.alert and THRESHOLD in metrics else task
 
-    def _opinions(self, tasks: Sequence[str]) -> dict[str, list[Opinion]]:
+    def _opinions(self, tasks: Iterable[str]) -> dict[str, list[Opinion]]:
         with self._store.read() as connection:
-            return {name: opinions(connection, name) for name in tasks}
+            return {name: self._feeds[name].read(connection) for name in tasks}
 
     def _fetch(self, held: Sequence[Opinion]) -> Float32:
         """Pooled windows of these opinions, float32 [N, D]."""

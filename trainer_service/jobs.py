@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from trainer_service.policy import Stock
+
 THRESHOLD = "threshold"
 """Among a live task's metrics: the alert threshold that was applied by hand, in place of the task file's. It stays with
 the versions that follow, and goes with a rollback to one from before."""
@@ -13,7 +15,7 @@ the versions that follow, and goes with a rollback to one from before."""
 
 @dataclass(frozen=True)
 class Prepare:
-    """Read and pool now what a run would need, so that the next one need not."""
+    """Read and pool now what a run would need, so that the next one need not, and say how much there is."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Outcome:
     """What a job led to.
 
     Attributes:
+        stocks: of a `Prepare`, task name -> what there is to learn it from.
         findings: one per task of a `Learn`.
         bundle: to be published; None for nothing.
         live: names of the tasks that are live in it.
@@ -98,6 +101,7 @@ class Outcome:
     stream: Mapping[str, Any] = field(default_factory=dict)
     behind: bool = False
     complaints: Mapping[str, str] = field(default_factory=dict)
+    stocks: Mapping[str, Stock] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -140,7 +139,7 @@ def _enter(connection: Connection, participant: str) -> None:
     connection.execute(people.insert(), row)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Opinion:
     """The newest label of one rater on one window and task, as the learner uses it.
 
@@ -158,40 +157,3 @@ class Opinion:
     value: str
     weight: float
     rater: str
-
-
-def standing_labels(connection: Connection, task: str) -> tuple[int, int]:
-    """How many labels of a task stand, and the row of the newest: while both stay, so do its opinions."""
-    table = schema.labels.c
-    stands = (table.task == task) & table.withdrawn.is_(None)
-    count, newest = connection.execute(select(func.count(), func.max(table.row)).where(stands)).one()
-    return count, newest or 0
-
-
-def opinions(connection: Connection, task: str) -> list[Opinion]:
-    """All that raters hold of one task now; in the order of the windows' first labels.
-
-    A window from before its person's baseline is left out: no head scores such a window, so none learns from one.
-    """
-    label, window, person = schema.labels.c, schema.windows.c, schema.people.c
-    columns = (
-        label.window_id,
-        label.rater,
-        label.value,
-        label.confidence,
-        window.participant,
-        window.session,
-        window.start,
-        person.partition,
-    )
-    joined = schema.labels.join(schema.windows, label.window_id == window.window_id).join(
-        schema.people, window.participant == person.participant
-    )
-    standing = (label.task == task) & label.withdrawn.is_(None) & (window.baseline_seconds > 0)
-    rows = connection.execute(select(*columns).select_from(joined).where(standing).order_by(label.row))
-    newest = {(window_id, rater): rest for window_id, rater, *rest in rows}
-    raters = Counter(window_id for window_id, _ in newest)
-    return [
-        Opinion(window_id, participant, session, partition, start, value, confidence / raters[window_id], rater)
-        for (window_id, rater), (value, confidence, participant, session, start, partition) in newest.items()
-    ]

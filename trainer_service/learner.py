@@ -25,9 +25,9 @@ from sentry_proto.errors import InputError, RequestRefused, SentryError, Storage
 from sentry_proto.tasks import Task
 from trainer_service import policy, registry, schema, stream_feed
 from trainer_service.jobs import Learn, Observe, Outcome, Prepare, Republish
-from trainer_service.labels import Opinion, news, opinions, standing_labels
+from trainer_service.labels import news
 from trainer_service.personal import PersonalOffsets
-from trainer_service.policy import BY_HAND
+from trainer_service.policy import BY_HAND, Stock
 from trainer_service.publisher import Publisher
 from trainer_service.registry import Decision, Model
 from trainer_service.store import Store
@@ -55,7 +55,7 @@ class _Evidence:
     """What is known of one task when the learner looks."""
 
     task: Task
-    opinions: list[Opinion]
+    stock: Stock
     last_label: int
     trigger: str
     lacking: str
@@ -107,7 +107,6 @@ class Learner(threading.Thread):
         self._stream: Mapping[str, Any] = {"tasks": {}, "drifts": []}
         self._observed: stream_feed.Extent | None = (0, 0, 0, 0)
         self._drifted: float | None = None
-        self._held: dict[str, tuple[tuple[int, int], list[Opinion]]] = {}
         self._next_renewal = 0.0
         self.personal = PersonalOffsets(store, tasks)
         self._born = time.time()
@@ -230,18 +229,17 @@ class Learner(threading.Thread):
 
     def _look(self, by_hand: bool) -> None:
         """Run what is due, then say what the rest waits for."""
-        evidence = self._gather(by_hand)
+        stocks = self._take_stock()
+        evidence = self._gather(stocks, by_hand)
         due = [known for known in evidence if not known.lacking]
         if by_hand:
             self._record_waiting(known for known in evidence if known.lacking)
         if due:
             self._state = "running"
             self._learn(due)
-            evidence = self._gather(by_hand=False)
+            evidence = self._gather(stocks, by_hand=False)
         self._waits_for = {known.task.name: known.lacking for known in evidence if known.lacking}
         self._state = "idle"
-        if not due and any(known.opinions for known in evidence):
-            self._worker.ask(Prepare())
 
     def _observe(self) -> None:
         """Take in what came, in portions, until it is all or somebody wants something; look again if it has drifted."""
@@ -270,25 +268,23 @@ class Learner(threading.Thread):
         concerned = {None, *(task.name for task in tasks)}
         return max((drift["time"] for drift in self._stream["drifts"] if drift["task"] in concerned), default=None)
 
-    def _gather(self, by_hand: bool) -> list[_Evidence]:
+    def _take_stock(self) -> Mapping[str, Stock]:
+        """What there is to learn from; while there is no label, a worker that still starts need not be asked."""
+        with self._store.read() as connection:
+            labelled = connection.scalar(select(schema.labels.c.row).limit(1)) is not None
+        return self._worker.ask(Prepare()).stocks if labelled else {t.name: policy.stock(t, []) for t in self._tasks}
+
+    def _gather(self, stocks: Mapping[str, Stock], by_hand: bool) -> list[_Evidence]:
         now = time.time()
         with self._store.read() as connection:
-            return [self._weigh(connection, task, now, by_hand) for task in self._tasks]
+            return [self._weigh(connection, task, stocks[task.name], now, by_hand) for task in self._tasks]
 
-    def _weigh(self, connection: Connection, task: Task, now: float, by_hand: bool) -> _Evidence:
+    def _weigh(self, connection: Connection, task: Task, there: Stock, now: float, by_hand: bool) -> _Evidence:
         last_run = registry.last_run(connection, task.name) or self._born
         fresh = news(connection, task.name, registry.last_label_seen(connection, task.name), last_run)
         drift = self._newest_drift([task])
         why = policy.occasion(now, last_run, self._labels_per_run, self._retrain_every_s, drift, by_hand)
-        held = self._opinions(connection, task.name)
-        return _Evidence(task, held, fresh.newest, why.trigger, policy.lacking(task, held, fresh.count, why.wanted))
-
-    def _opinions(self, connection: Connection, task: str) -> list[Opinion]:
-        """What raters hold, read again only if a label came or went."""
-        known = standing_labels(connection, task)
-        if task not in self._held or self._held[task][0] != known:
-            self._held[task] = (known, opinions(connection, task))
-        return self._held[task][1]
+        return _Evidence(task, there, fresh.newest, why.trigger, policy.lacking(there, fresh.count, why.wanted))
 
     def _learn(self, due: list[_Evidence]) -> None:
         now, parent, version = time.time(), self.model_version, self._next_version()
@@ -409,8 +405,8 @@ class Learner(threading.Thread):
                 candidate=None,
                 parent=self.model_version,
                 version=None,
-                labels=len(known.opinions),
-                people=len({opinion.participant for opinion in known.opinions}),
+                labels=known.stock.labels,
+                people=known.stock.people,
                 metrics={},
                 last_label=0,
             )

@@ -43,11 +43,34 @@ class Side:
     one_class: bool
 
 
-def side(task: Task, opinions: Sequence[Opinion], partition: str) -> Side:
-    """Summarise the labels of one partition."""
+@dataclass(frozen=True)
+class Stock:
+    """What there is to learn a task from.
+
+    Attributes:
+        labels: that count: the newest of each rater on each window.
+        train, holdout: the two sides.
+    """
+
+    labels: int
+    train: Side
+    holdout: Side
+
+    @property
+    def people(self) -> int:
+        """How many people are labelled."""
+        return self.train.people + self.holdout.people
+
+
+def stock(task: Task, opinions: Sequence[Opinion]) -> Stock:
+    """Summarise all that raters hold of a task now."""
+    return Stock(len(opinions), _side(task, opinions, TRAIN), _side(task, opinions, HOLDOUT))
+
+
+def _side(task: Task, opinions: Sequence[Opinion], partition: str) -> Side:
     chosen = [opinion for opinion in opinions if opinion.partition == partition]
     people = [opinion.participant for opinion in chosen]
-    common = set(task.classes).intersection(*(task.allowed(opinion.value) for opinion in chosen))
+    common = set(task.classes).intersection(*map(task.allowed, {opinion.value for opinion in chosen}))
     clusters = cluster_ids(people, [o.session for o in chosen], [o.start for o in chosen])
     return Side(len(set(people)), len({o.window_id for o in chosen}), len(set(clusters)), bool(common))
 
@@ -105,16 +128,15 @@ def audit_probability(now: float, drift: float | None) -> float:
     return wished if wished > LEAST_AUDIT else 0.0
 
 
-def lacking(task: Task, opinions: Sequence[Opinion], news: int, wanted: int) -> str:
+def lacking(there: Stock, news: int, wanted: int) -> str:
     """What is missing before a run, in words; empty if it is due.
 
     Args:
-        task: what is estimated.
-        opinions: all that raters hold of it now.
+        there: what there is to learn the task from.
         news: how many labels came or were withdrawn since the last run.
         wanted: how many it takes; 0 for a run by hand.
     """
-    train, holdout = side(task, opinions, TRAIN), side(task, opinions, HOLDOUT)
+    train, holdout = there.train, there.holdout
     wants = [
         _more(wanted - news, "label"),
         _more(LEAST_TRAINING_PEOPLE - train.people, "labelled person", "labelled people"),

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select
 from sentry_proto.tasks import Task
 from sentry_proto.types import Stratum
 from trainer_service import schema
-from trainer_service.labels import Opinion, opinions
+from trainer_service.labels import Opinion
 from training.evaluation.gate import LEAST_CLUSTERS, LEAST_WINDOWS, cluster_ids, improvement
 
 LEVEL = 0.998
@@ -32,14 +32,11 @@ LEAST_EXCESS = 0.05
 Floats = NDArray[np.floating[Any]]
 
 
-def scored_by(connection: Connection, task: str, version: int) -> list[Opinion]:
-    """What raters hold of the audit windows that this version has scored; nothing while those are few."""
+def scored_by(connection: Connection, version: int) -> set[str]:
+    """The audit windows that this version has scored."""
     window = schema.windows.c
     chosen = select(window.window_id).where(window.model_version == version, window.stratum == Stratum.AUDIT.value)
-    there = set(connection.scalars(chosen))
-    if len(there) < LEAST_WINDOWS:
-        return []  # too few for a complaint, and the list of all opinions is long
-    return [opinion for opinion in opinions(connection, task) if opinion.window_id in there]
+    return set(connection.scalars(chosen))
 
 
 def complaint(task: Task, held: Sequence[Opinion], live: Floats, parent: Floats) -> str:
@@ -47,7 +44,7 @@ def complaint(task: Task, held: Sequence[Opinion], live: Floats, parent: Floats)
 
     Args:
         task: what was estimated.
-        held: N opinions, from `scored_by`.
+        held: N opinions on windows that the live version has scored.
         live: float [N, C], what the live version says of these windows.
         parent: likewise, what its parent would have said.
     """

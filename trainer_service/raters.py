@@ -65,8 +65,8 @@ def weigh(windows: Sequence[str], raters: Sequence[str], allowed: Flags, ordinal
         ordinal: whether neighbouring classes are nearer than others.
         weights: float [N], 0 or more: before any of this.
     """
-    names, rater = np.unique(np.array(raters, dtype=np.str_), return_inverse=True)
-    pairs = _pairs(np.unique(np.array(windows), return_inverse=True)[1], rater, allowed, ordinal)
+    names, rater = _numbered(raters)
+    pairs = _pairs(_numbered(windows)[1], rater, allowed, ordinal)
     shared = np.bincount(pairs.first, pairs.labels, len(names)).astype(np.int64)
     trust = _trust(pairs, len(names))
     trusted = weights * trust[rater]
@@ -75,10 +75,17 @@ def weigh(windows: Sequence[str], raters: Sequence[str], allowed: Flags, ordinal
     factor = np.divide(capped, totals, out=np.zeros_like(totals), where=totals > 0)
     return Weighing(
         trusted * factor[rater],
-        dict(zip(names.tolist(), trust.tolist(), strict=True)),
-        dict(zip(names.tolist(), shared.tolist(), strict=True)),
+        dict(zip(names, trust.tolist(), strict=True)),
+        dict(zip(names, shared.tolist(), strict=True)),
         float(capped.max(initial=0.0) / max(capped.sum(), 1e-12)),
     )
+
+
+def _numbered(names: Sequence[str]) -> tuple[list[str], Rows]:
+    """The different names in the order in which they come, and the number of each; long lists need no sorting."""
+    numbers: dict[str, int] = {}
+    numbered = np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+    return list(numbers), numbered
 
 
 @dataclass(frozen=True)

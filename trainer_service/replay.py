@@ -33,9 +33,8 @@ def reservoir(windows: Sequence[str], people: Sequence[str], values: Sequence[st
     count = len(windows)
     if count <= most:
         return np.arange(count)
-    cell = np.unique(
-        np.array([f"{who}\t{what}" for who, what in zip(people, values, strict=True)]), return_inverse=True
-    )[1]
+    cells: dict[tuple[str, str], int] = {}
+    cell = np.array([cells.setdefault(one, len(cells)) for one in zip(people, values, strict=True)], np.int64)
     order = np.lexsort((np.array([zlib.crc32(window.encode()) for window in windows]), cell))
     sizes = np.bincount(cell)
     rank = np.arange(count) - np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -11,7 +11,7 @@ from sentry_proto.types import Label
 from tests.sentry_proto.records import window
 from tests.trainer_service.conftest import TASKS, hex_id, label, put_labels, put_windows
 from trainer_service import labels, schema
-from trainer_service.labels import opinions
+from trainer_service.opinions import OpinionFeed
 from trainer_service.store import Arrival, Store
 
 HEADER = "window_id,task,value,rater"
@@ -89,7 +89,7 @@ def test_a_label_is_withdrawn_once(store: Store) -> None:
     put_labels(store, label(1, hex_id(1)))
     with store.write() as connection:
         assert [labels.withdraw(connection, hex_id(n), 6.0) for n in (1, 1, 2)] == [True, False, False]
-        assert opinions(connection, "stress") == []
+        assert OpinionFeed("stress").read(connection) == []
 
 
 def test_the_newest_of_each_rater_counts_and_raters_share_the_weight(store: Store) -> None:
@@ -102,7 +102,7 @@ def test_the_newest_of_each_rater_counts_and_raters_share_the_weight(store: Stor
         label(5, hex_id(2), "1", task="focus"),
     )
     with store.read() as connection:
-        held = opinions(connection, "stress")
+        held = OpinionFeed("stress").read(connection)
     assert sorted((o.window_id, o.value, o.weight, o.partition) for o in held) == [
         (hex_id(1), "calm", 0.25, "train"),
         (hex_id(1), "mildly stressed", 0.5, "train"),
@@ -152,7 +152,7 @@ def test_a_label_on_a_window_from_before_the_baseline_teaches_nothing(store: Sto
     store.ingest([Arrival("lab-1", "f" * 32, 1, young, encode_record(young))], 0.0)
     put_labels(store, label(1, hex_id(77)), label(2, hex_id(1)))
     with store.read() as connection:
-        assert [opinion.window_id for opinion in opinions(connection, "stress")] == [hex_id(1)]
+        assert [opinion.window_id for opinion in OpinionFeed("stress").read(connection)] == [hex_id(1)]
 
 
 def test_what_came_what_was_corrected_and_what_was_withdrawn_is_news(store: Store) -> None:

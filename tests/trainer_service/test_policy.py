@@ -65,17 +65,17 @@ CASES: dict[str, tuple[list[Opinion], int, int, str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_when_a_run_is_due(case: str) -> None:
     held, new_labels, per_run, words = CASES[case]
-    assert policy.lacking(STRESS, held, new_labels, per_run) == words
+    assert policy.lacking(policy.stock(STRESS, held), new_labels, per_run) == words
 
 
 def test_windows_of_one_minute_are_one_cluster() -> None:
     held = [replace(o, start=0.0) for o in ENOUGH]
-    assert policy.lacking(STRESS, held, 60, 10) == "4 more labelled minutes of held-out people"
+    assert policy.lacking(policy.stock(STRESS, held), 60, 10) == "4 more labelled minutes of held-out people"
 
 
 def test_two_raters_of_a_window_make_no_second_window() -> None:
     twice = [*opinions(3, 15), *opinions(3, 15)]
-    assert policy.lacking(STRESS, twice, 60, 10) == "5 more labelled windows of held-out people"
+    assert policy.lacking(policy.stock(STRESS, twice), 60, 10) == "5 more labelled windows of held-out people"
 
 
 def test_every_third_person_is_held_out() -> None:

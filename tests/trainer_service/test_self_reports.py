@@ -16,7 +16,7 @@ from tests.e2e.wire_agent import WireAgent
 from tests.sentry_proto.records import window
 from tests.trainer_service.conftest import TASKS, arrival, hex_id, label, put_labels, put_windows
 from trainer_service import schema, self_reports
-from trainer_service.labels import opinions
+from trainer_service.opinions import OpinionFeed
 from trainer_service.self_reports import SelfReport, class_answer, questionnaire_answer
 from trainer_service.store import Store
 
@@ -40,7 +40,7 @@ def put(store: Store, *said: SelfReport) -> list[bool]:
 def held(store: Store, task: str = "stress") -> dict[int, str]:
     """What the learner takes each window for."""
     with store.read() as connection:
-        return {int(opinion.window_id, 16): opinion.value for opinion in opinions(connection, task)}
+        return {int(opinion.window_id, 16): opinion.value for opinion in OpinionFeed(task).read(connection)}
 
 
 def test_an_answer_labels_the_windows_whose_middle_lies_in_the_minute_before(store: Store) -> None:
@@ -97,7 +97,10 @@ def test_an_observer_stands_beside_the_participant(store: Store) -> None:
     put_labels(store, label(9, hex_id(1), "stressed"))
     put(store, report(1, at=100))
     with store.read() as connection:
-        assert [(o.value, o.weight) for o in opinions(connection, "stress")] == [("stressed", 0.5), ("calm", 0.5)]
+        assert [(o.value, o.weight) for o in OpinionFeed("stress").read(connection)] == [
+            ("stressed", 0.5),
+            ("calm", 0.5),
+        ]
 
 
 def test_a_questionnaire_is_scored_and_labels_no_window(store: Store) -> None:

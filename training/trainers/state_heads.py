@@ -171,6 +171,9 @@ def _optimise(
     """Maximum a posteriori weights [K, D, C] and biases [K, C] of all members at once, by full-batch L-BFGS.
 
     The weights are some [K, D, R] times `ranks` [R, C]; the prior is on their product, whose rows are orthogonal.
+    They are sought along the principal axes of the features, each in units of what the labels and the prior leave open
+    there (the curvature's bound of Boehning 1992, Annals of the Institute of Statistical Mathematics 44(1)), which
+    takes a third of the steps or fewer.
     """
     members, columns, classes = len(counts), x.shape[1], allowed.shape[1]
     first_weights, first_bias = start or (
@@ -180,31 +183,37 @@ def _optimise(
     lengths = np.square(ranks).sum(1)
     features, forbidden = torch.from_numpy(x), torch.from_numpy(~allowed)[:, None]
     seen = torch.from_numpy(np.ascontiguousarray(counts.T, np.float32))
+    mixing, precision = torch.from_numpy(ranks), torch.from_numpy(np.tile(PRIOR_PRECISION * lengths, members))
+    curvature, axes = torch.linalg.eigh(features.T @ features)
+    units = (0.5 * curvature.clamp(min=0) + PRIOR_PRECISION).rsqrt()
+    turned, bias_unit = features @ (axes * units), (0.5 * len(x) + 1) ** -0.5
     # All members side by side as [D, K R]: one matrix product, several times faster than one for each.
     projected = first_weights @ (ranks.T / lengths)
-    side_by_side = np.ascontiguousarray(projected.transpose(1, 0, 2).reshape(columns, -1))
-    weights, bias = (torch.from_numpy(first.copy()).requires_grad_() for first in (side_by_side, first_bias))
-    mixing, precision = torch.from_numpy(ranks), torch.from_numpy(np.tile(PRIOR_PRECISION * lengths, members))
+    side_by_side = torch.from_numpy(np.ascontiguousarray(projected.transpose(1, 0, 2).reshape(columns, -1)))
+    weights = ((axes.T @ side_by_side) / units[:, None]).requires_grad_()
+    bias = torch.from_numpy(first_bias / bias_unit).requires_grad_()
+    penalty = units.square()[:, None] * precision
     optimiser = torch.optim.LBFGS(
         [weights, bias],
         max_iter=STEPS,
-        tolerance_grad=1e-4,
+        tolerance_grad=3e-6,
         line_search_fn="strong_wolfe",
     )
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        logits = (features @ weights).view(len(x), members, -1) @ mixing + bias
+        logits = (turned @ weights).view(len(x), members, -1) @ mixing + bias * bias_unit
         possible = logits.masked_fill(forbidden, -torch.inf).logsumexp(-1)
-        prior = (precision * weights.square()).sum()
+        prior = (penalty * weights.square()).sum() + (bias * bias_unit).square().sum()
         surprise = (seen * (logits.logsumexp(-1) - possible)).sum()
-        total = (0.5 * (prior + bias.square().sum()) + surprise) / len(x)
+        total: torch.Tensor = (0.5 * prior + surprise) / len(x)
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    fitted = weights.detach().numpy().reshape(columns, members, -1).transpose(1, 0, 2) @ ranks
-    return np.ascontiguousarray(fitted), bias.detach().numpy()
+    found = (axes * units) @ weights.detach()
+    fitted = found.numpy().reshape(columns, members, -1).transpose(1, 0, 2) @ ranks
+    return np.ascontiguousarray(fitted), bias.detach().numpy() * np.float32(bias_unit)
 
 
 def _logits(x: Float32, weights: Float32, bias: Float32) -> Float32:

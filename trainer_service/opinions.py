@@ -1,0 +1,76 @@
+"""What raters hold of a task now, kept in step with the store by reading only the labels that came.
+
+A correction replaces what its rater said of the window before. What was withdrawn or erased cannot be told from what
+comes, so then all is read anew.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from trainer_service import schema
+from trainer_service.labels import Opinion
+
+
+class OpinionFeed:
+    """The opinions on one task; a window from before its person's baseline is left out, since no head scores it."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._last = self._count = 0
+        self._held: list[Opinion] = []
+        self._confidence: list[float] = []
+        self._places: defaultdict[str, dict[str, int]] = defaultdict(dict)  # window -> rater -> place in the list
+
+    def read(self, connection: Connection) -> list[Opinion]:
+        """All opinions that stand, in the order of the windows' first labels."""
+        label = schema.labels.c
+        stands = (label.task == self._task) & label.withdrawn.is_(None)
+        known = select(func.count()).select_from(schema.labels).where(stands, label.row <= self._last)
+        if connection.scalar(known) != self._count:
+            self._start_over()
+        for row in connection.execute(_CHOSEN.where(stands, label.row > self._last).order_by(label.row)):
+            self._last, self._count = row.row, self._count + 1
+            if row.baseline_seconds > 0:
+                self._take(row)
+        return list(self._held)
+
+    def _take(self, row: Any) -> None:
+        opinion = Opinion(
+            window_id=row.window_id,
+            participant=sys.intern(row.participant),
+            session=sys.intern(row.session),
+            partition=sys.intern(row.partition),
+            start=row.start,
+            value=sys.intern(row.value),
+            weight=row.confidence,
+            rater=sys.intern(row.rater),
+        )
+        places = self._places[row.window_id]
+        place = places.setdefault(opinion.rater, len(self._held))
+        if place == len(self._held):
+            self._held.append(opinion)
+            self._confidence.append(opinion.weight)
+        else:
+            self._held[place], self._confidence[place] = opinion, opinion.weight
+        for other in places.values() if len(places) > 1 else ():
+            self._held[other] = replace(self._held[other], weight=self._confidence[other] / len(places))
+
+
+_label, _window, _person = schema.labels.c, schema.windows.c, schema.people.c
+_CHOSEN = select(
+    _label.row, _label.window_id, _label.rater, _label.value, _label.confidence,
+    _window.participant, _window.session, _window.start, _window.baseline_seconds, _person.partition,
+).select_from(
+    schema.labels.join(schema.windows, _label.window_id == _window.window_id).join(
+        schema.people, _window.participant == _person.participant
+    )
+)  # fmt: skip
