@@ -84,7 +84,9 @@ def _rates(
 HOW = (
     "False alarms are counted from judged alerts and alerting windows. Misses are counted from audit windows, drawn at "
     "random and weighted by one over that probability; windows chosen for being uncertain are left out. "
-    "Without labels: what the head's own confidences in audit windows imply, if they are calibrated."
+    "Without labels: what the head's own confidences in audit windows imply, if they are calibrated. "
+    "Where a participant has a personal offset it decides, and the generic head is counted beside it, on the same "
+    "windows."
 )
 
 
@@ -128,7 +130,22 @@ def _without_labels(rate: Rate, free: Mapping[str, Any]) -> str:
 def _table(rows: Sequence[Mapping[str, Any]], by: str) -> Html:
     heads = (GROUPS[by], "Windows", "Alerts", "Judged", "Audited", *(rate.title for rate in RATES))
     shown = [row for row in rows if row[by] != 0]  # version 0: the heads abstained
-    return table(heads, [_row(row, by) for row in shown], frozenset({1, 2, 3, 4}))
+    rows_of = [line for row in shown for line in (_row(row, by), *_beside(row))]
+    return table(heads, rows_of, frozenset({1, 2, 3, 4}))
+
+
+def _beside(row: Mapping[str, Any]) -> list[list[object]]:
+    """Of a group with personal offsets: the windows in which they decided, and the generic head on the same."""
+    both = row["beside"] or {}
+    return [
+        [muted(words), count(both[head]["windows"]), "", "", "", *(_share(rate, both[head]) for rate in RATES)]
+        for head, words in (("personal", "with personal offsets"), ("generic", "the same without"))
+        if head in both
+    ]
+
+
+def _share(rate: Rate, found: Mapping[str, Any]) -> Html:
+    return _cell(rate, found[rate.key]) if rate.key in found else muted("not counted")
 
 
 def _row(row: Mapping[str, Any], by: str) -> list[object]:

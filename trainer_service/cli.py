@@ -191,7 +191,17 @@ def _status(status: Mapping[str, Any]) -> str:
     version = status["model_version"]
     model = f"model version {version} is live" if version else "no model is published yet"
     about = [f"{model}; {totals} of {status['people']} people", f"learner: {learner['state']}"]
-    return "\n".join([*about, *waits, *_stream(learner["stream"])])
+    return "\n".join([*about, *waits, *_stream(learner["stream"]), *_personal(learner["personal"])])
+
+
+def _personal(people: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Whose offsets are in use, each beside the generic head."""
+    return [
+        f"  {person}, {task}: {found['words']}"
+        for person, tasks in people.items()
+        for task, found in tasks.items()
+        if found["used"]
+    ]
 
 
 def _stream(stream: Mapping[str, Any]) -> list[str]:

@@ -87,6 +87,15 @@ def rates_row(version: int | None, scale: float, *, task: str = "stress") -> dic
                 "difference +10 to +45): the head is not calibrated here",
             },
         },
+        "beside": None if version is None else {
+            head: {
+                "windows": 200,
+                "false_positive_rate": rate(value, value / 2, 2 * value, 41),
+                "miss_rate": rate(None, None, None, 3, "not enough labels yet: 7 more"),
+                "false_discovery_share": rate(2 * value, value, 3 * value, 21),
+            }
+            for head, value in (("personal", 0.11), ("generic", 0.23))
+        },
     }  # fmt: skip
 
 

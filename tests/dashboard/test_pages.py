@@ -110,6 +110,12 @@ class TestRates:
         assert "all agents" in words(page)
         assert "lab-2" in words(page)
 
+    def test_personal_offsets_stand_beside_the_generic_head(self, trainer: FakeTrainer) -> None:
+        text = words(open_page("rates"))
+        with_offsets, without = text.index("with personal offsets"), text.index("the same without")
+        assert "11 %" in text[with_offsets:without]
+        assert "23 %" in text[without : without + 200]
+
     def test_a_threshold_is_advised_and_applied(self, trainer: FakeTrainer) -> None:
         page = open_page("rates")
         page.button(key="advise").click().run()
