@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
+from edge_agent.webrtc.cli import add_webrtc
 from perception.session_metadata import PURPOSES
 from sentry_proto.errors import InputError, MissingDependency, SentryError
 from sentry_proto.pipes import unread
@@ -57,7 +58,7 @@ def _run(options: argparse.Namespace) -> int:
     from edge_agent.state import RunOptions  # noqa: PLC0415
     from sentry_proto.tasks import DEFAULT_TASKS, load_tasks  # noqa: PLC0415
 
-    stop = _stop_on_signal()
+    stop = stop_on_signal()
     report, ended_by = run(
         RunOptions(
             source=options.source,
@@ -115,7 +116,7 @@ def _record(options: argparse.Namespace) -> int:
         fps=options.fps,
         purpose=options.purpose,
     )
-    stop = _stop_on_signal()
+    stop = stop_on_signal()
     signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # a recording in the background goes on, and nobody answers
     questions = wanted.ask or wanted.questionnaires
     report, ended_by = record(wanted, stop, Terminal(standard_input() if questions else None))
@@ -222,7 +223,8 @@ def require_libraries() -> None:
             ) from error
 
 
-def _stop_on_signal() -> threading.Event:
+def stop_on_signal() -> threading.Event:
+    """An event that the first signal to end sets; the second ends at once."""
     stop = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -243,6 +245,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="watch a source, score windows, send what is selected"))
     _add_record(commands.add_parser("record", help="record a session for training, with the participant's answers"))
+    remote = commands.add_parser("webrtc", help="serve a page by which participants at other machines take part")
+    add_webrtc(remote, default_data_dir(), _positive)
     extract = commands.add_parser("extract", help="write a recording's features as Parquet")
     extract.add_argument("video", type=Path)
     extract.add_argument("--out", type=Path, required=True, help="the Parquet file to write")

@@ -81,12 +81,20 @@ class ConsentBook:
             raise StorageError(f"the consent records {self.path} cannot be read: {error}") from error
         return self._records
 
-    def grant(self, participant: str, until: float | None, now: float, *, video: bool = False) -> Consent:
-        """Record a consent; it takes the place of the participant's earlier one."""
+    def grant(
+        self,
+        participant: str,
+        until: float | None,
+        now: float,
+        *,
+        video: bool = False,
+        text_version: str = TEXT_VERSION,
+    ) -> Consent:
+        """Record a consent to the text of that version; it takes the place of the participant's earlier one."""
         check_participant(participant)
         if until is not None and until <= now:
             raise InputError("a consent must last beyond now")
-        record = Consent(uuid.uuid4().hex, participant, now, until, None, TEXT_VERSION, video)
+        record = Consent(uuid.uuid4().hex, participant, now, until, None, text_version, video)
         self._save([*self.records, record])
         return record
 

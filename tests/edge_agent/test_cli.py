@@ -27,7 +27,7 @@ GREY = np.full((48, 64, 3), 128, np.uint8)
 def no_signals(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """The handlers of the test process stay as they are."""
     stop = threading.Event()
-    monkeypatch.setattr(cli, "_stop_on_signal", lambda: stop)
+    monkeypatch.setattr(cli, "stop_on_signal", lambda: stop)
     return stop
 
 

@@ -1,0 +1,121 @@
+"""One participant's own perception, baseline, heads' judgement and consent, in a thread of its own.
+
+source -> capture -> perception, fusion, windows -> watch (heads, alerts, selection) -> the agent's one spool
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_agent.capture import capture
+from edge_agent.consent import NOT_NEEDED, ConsentBook, Permit
+from edge_agent.loop import Loop
+from edge_agent.observer import Observer
+from edge_agent.sources.base import session_name
+from edge_agent.state import State
+from edge_agent.watch import Spool, Watch
+from edge_agent.webrtc.source import PeerSource
+from perception.chain import Perception
+from perception.pipeline import FeaturePipeline
+from perception.schedule import LEVELS, Schedule
+from sentry_proto.errors import ConsentMissing, SentryError
+from training.active_learning.selection import Selector
+
+log = logging.getLogger(__name__)
+
+CLOSING_S = 10.0
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What all booths of an agent share.
+
+    Attributes:
+        agent: names the running heads and the personal offsets.
+        consents: this machine's records.
+        spool: takes records and counts, from any thread.
+        on_scored: told the model version that has scored a window.
+        selector: makes the selection rule of one booth.
+        perception: makes the models of one booth.
+    """
+
+    agent: State
+    consents: ConsentBook
+    spool: Spool
+    on_scored: Callable[[int], None]
+    selector: Callable[[], Selector]
+    perception: Callable[[Schedule], Perception] = field(default=lambda schedule: Perception(schedule=schedule))
+
+
+class Booth:
+    """Works on one participant's frames until it is closed or the consent ends.
+
+    Args:
+        kit: what it shares with the others.
+        participant: a pseudonym with a live consent.
+
+    Attributes:
+        source: where frames are put.
+        state: of this participant alone.
+        ended: why it ended by itself: `withdrawn` or `failed`; empty while it runs.
+
+    Raises:
+        ConsentMissing: there is no live record.
+    """
+
+    def __init__(self, kit: Kit, participant: str) -> None:
+        self._kit = kit
+        self._stop = threading.Event()
+        self.state, self.ended = State(participant=participant), ""
+        self._permit = Permit(kit.consents, participant, NOT_NEEDED)
+        self.consent_id = self._permit.consent_id
+        self.source = PeerSource(participant, session_name(time.time()), self._stop)
+        self.selector = kit.selector()
+        self._observer = Observer(self.selector)
+        self._loop: Loop | None = None
+        self._thread = threading.Thread(target=self._run, name=f"booth {participant}", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except ConsentMissing:
+            self.ended = "withdrawn"
+        except SentryError as error:
+            log.warning("%s: %s", self.state.participant, error)
+            self.ended = "failed"
+        except Exception:  # one participant's trouble is not the others'
+            log.exception("%s: stopped by a fault", self.state.participant)
+            self.ended = "failed"
+
+    def _work(self) -> None:
+        kit, schedule = self._kit, Schedule(LEVELS)
+        watch = Watch(self._observer, kit.agent, self._permit, kit.spool, kit.on_scored)
+        with kit.perception(schedule) as perception:
+            pipeline, frames = FeaturePipeline(perception, "", ""), capture(self.source, self._stop)
+            self._loop = Loop(
+                self.source, frames, pipeline, watch, self.state, self._permit, None, self._stop, schedule
+            )
+            self._loop.run()
+
+    def close(self) -> None:
+        """Finish what was received and end; waits for it."""
+        self._stop.set()
+        self._thread.join(CLOSING_S)
+
+    def report(self) -> dict[str, Any]:
+        """The participant's stream in figures."""
+        source = self.source
+        return {
+            "participant": self.state.participant,
+            "received": source.received,
+            "replaced": source.replaced,
+            **(self._loop.figures() if self._loop else {}),
+            "windows": self._observer.windows,
+            "alerts": self._observer.alerts,
+        }
