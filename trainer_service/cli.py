@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import math
+import resource
 import signal
 import sys
 import threading
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == "serve":
             _serve(arguments)
+        elif arguments.command == "fleet-sim":
+            return _fleet_sim(arguments)
         else:
             _ask(arguments)
         sys.stdout.flush()
@@ -60,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--retrain-every", type=float, metavar="HOURS", help="after so long one label that came or went starts a run"
     )
+    _add_fleet_sim(commands)
     for name, words in _LISTS.items():
         commands.add_parser(name, parents=[client], help=words)
     labels = commands.add_parser("labels", help="labels from a file")
@@ -76,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
     rollback = commands.add_parser("rollback", parents=[client], help="publish an older version's heads again")
     rollback.add_argument("version", type=int, nargs="?", help="(the parent of the current one)")
     return parser
+
+
+def _add_fleet_sim(commands: Any) -> None:
+    sim = commands.add_parser("fleet-sim", help="load a trainer of its own with simulated agents, and measure it")
+    sim.add_argument("--agents", type=int, default=1000, help="how many (%(default)s)")
+    sim.add_argument("--seconds", type=float, default=600.0, help="of steady load (%(default)s)")
+    sim.add_argument("--stopped", type=int, default=0, help="so many of them stop for a quarter of it (%(default)s)")
+    sim.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def _add_queue(commands: Any, client: argparse.ArgumentParser) -> None:
@@ -113,6 +125,24 @@ _LISTS = {
 }
 
 
+def _fleet_sim(arguments: argparse.Namespace) -> int:
+    """Simulate; 1 if a limit was missed."""
+    from trainer_service import fleet_sim  # noqa: PLC0415 - no other command needs it
+
+    plan = fleet_sim.Plan(arguments.agents, arguments.seconds, arguments.stopped)
+    figures = fleet_sim.simulate(plan)
+    report = fleet_sim.to_json(plan, figures)
+    print(json.dumps(report, indent=1) if arguments.json else fleet_sim.to_text(plan, figures), flush=True)
+    return 0 if report["kept"] else 1
+
+
+def _raise_open_files() -> None:
+    """Every agent has three connections, and 1,024 open files are soon used up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _serve(arguments: argparse.Namespace) -> None:
     if arguments.labels_per_run < 1:
         raise InputError(f"--labels-per-run must be 1 or more, not {arguments.labels_per_run}")
@@ -120,6 +150,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     if every is not None and not 0 < every < math.inf:
         raise InputError(f"--retrain-every must be more than 0 hours, not {every}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    _raise_open_files()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

@@ -123,9 +123,9 @@ def put(connection: Connection, report: SelfReport, now: float) -> bool:
     return True
 
 
-def label_window(connection: Connection, window_id: str, now: float) -> int:
-    """Label a window that has just been stored by what was said already; returns how many labels it got."""
-    return _label(connection, schema.windows.c.window_id == window_id, now)
+def label_windows(connection: Connection, window_ids: Sequence[str], now: float) -> int:
+    """Label windows that have just been stored by what was said already; returns how many labels they got."""
+    return _label(connection, schema.windows.c.window_id.in_(window_ids), now) if window_ids else 0
 
 
 def listed(connection: Connection, participant: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import ColumnElement, Connection, Table, create_engine, event, func, select
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -104,16 +104,23 @@ class Store:
         with self.write() as connection:
             refused = [_put(connection, arrival, now) for arrival in arrivals]
             windows = [arrival.record.window_id for arrival in arrivals if isinstance(arrival.record, Window)]
-            labelled = sum(self_reports.label_window(connection, window_id, now) for window_id in windows)
+            labelled = self_reports.label_windows(connection, windows, now)
         if labelled:
             self.on_labels()
         return refused
 
     def keep_heartbeats(self, beats: Iterable[tuple[str, Heartbeat, float]]) -> None:
         """Remember agents' last heartbeats (name, heartbeat, time of arrival) and their counts of scored windows."""
+        beats = list(beats)
+        rows = [
+            {"name": name, "last_seen": seen, "heartbeat": {k: v for k, v in vars(beat).items() if k != "counts"}}
+            for name, beat, seen in beats
+        ]
+        if not rows:
+            return
         with self.write() as connection:
-            for name, beat, seen in beats:
-                _keep_heartbeat(connection, name, beat, seen)
+            connection.execute(_KEEP_HEARTBEAT, rows)
+            _keep_counts(connection, beats)
 
     def last_heartbeats(self) -> dict[str, tuple[Mapping[str, Any], float]]:
         """Per agent the last heartbeat's fields, without counts, and when it came."""
@@ -148,6 +155,9 @@ def _put(connection: Connection, arrival: Arrival, now: float) -> str | None:
     return _put_alert(connection, arrival.agent, arrival.record, now)
 
 
+_PUT_WINDOW = insert(schema.windows).on_conflict_do_nothing()
+
+
 def _put_window(connection: Connection, arrival: Arrival, window: Window, now: float) -> str | None:
     features = window.features
     row = {
@@ -169,7 +179,7 @@ def _put_window(connection: Connection, arrival: Arrival, window: Window, now: f
         "received": now,
         "record": arrival.data,
     }
-    if connection.execute(insert(schema.windows).on_conflict_do_nothing(), row).rowcount:
+    if connection.execute(_PUT_WINDOW, row).rowcount:
         if window.stratum is Stratum.AUDIT and window.audit_probability > 0:
             draw = {"window_id": window.window_id, "probability": window.audit_probability}
             connection.execute(insert(schema.audit_draws), draw)
@@ -194,42 +204,47 @@ def _put_alert(connection: Connection, agent: str, alert: Alert, now: float) -> 
     return "another agent's alert already has this id"
 
 
-def _keep_heartbeat(connection: Connection, name: str, beat: Heartbeat, seen: float) -> None:
-    fields = {key: value for key, value in vars(beat).items() if key != "counts"}
-    statement = insert(schema.agents).values(name=name, last_seen=seen, heartbeat=fields)
-    update = {"last_seen": statement.excluded.last_seen, "heartbeat": statement.excluded.heartbeat}
-    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=update))
-    if not beat.counts:
+def _upsert(table: Table, update: Callable[[Insert], Mapping[str, ColumnElement[Any]]]) -> Insert:
+    """Insert rows, or change those whose primary key is there."""
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    return statement.on_conflict_do_update(index_elements=keys, set_=dict(update(statement)))
+
+
+_KEEP_HEARTBEAT = _upsert(
+    schema.agents, lambda new: {"last_seen": new.excluded.last_seen, "heartbeat": new.excluded.heartbeat}
+)
+_KEEP_COUNTS = _upsert(schema.scored_counts, lambda new: {"windows": new.excluded.windows})
+_ADD_TO_WEEK = _upsert(
+    schema.weekly_counts, lambda new: {"windows": schema.weekly_counts.c.windows + new.excluded.windows}
+)
+COUNTED = ("agent", "stream", "model_version", "participant", "task", "alerting")
+
+
+def _keep_counts(connection: Connection, beats: Iterable[tuple[str, Heartbeat, float]]) -> None:
+    """Write the totals that have grown, and what they grew by to the week in which that was heard."""
+    told = [
+        ({**vars(count), "agent": name, "stream": beat.stream}, week_of(seen))
+        for name, beat, seen in beats
+        for count in beat.counts
+    ]
+    if not told:
         return
-    counts = insert(schema.scored_counts)
-    keys = [column.name for column in schema.scored_counts.primary_key]
-    highest = func.max(counts.excluded.windows, schema.scored_counts.c.windows)
-    rows = [{**vars(count), "agent": name, "stream": beat.stream} for count in beat.counts]
-    _add_to_week(connection, rows, week_of(seen))
-    connection.execute(counts.on_conflict_do_update(index_elements=keys, set_={"windows": highest}), rows)
-
-
-def _add_to_week(connection: Connection, rows: Sequence[Mapping[str, Any]], week: int) -> None:
-    """Count what these totals exceed the stored ones by; before they are stored."""
-    before = {
-        (row.stream, row.model_version, row.participant, row.task, row.alerting): row.windows
+    table = schema.scored_counts.c
+    known: dict[tuple[Any, ...], int] = {
+        tuple(row[:-1]): row.windows
         for row in connection.execute(
-            select(schema.scored_counts).where(
-                schema.scored_counts.c.agent == rows[0]["agent"], schema.scored_counts.c.stream == rows[0]["stream"]
+            select(*(table[name] for name in COUNTED), table.windows).where(
+                table.agent.in_({row["agent"] for row, _ in told})
             )
         )
     }
-    grown = []
-    for row in rows:
-        known = before.get(
-            tuple(row[name] for name in ("stream", "model_version", "participant", "task", "alerting")), 0
-        )
-        if row["windows"] > known:
-            entry = {name: value for name, value in row.items() if name != "stream"}
-            grown.append({**entry, "windows": row["windows"] - known, "week": week})
-    if not grown:
-        return
-    statement = insert(schema.weekly_counts)
-    keys = [column.name for column in schema.weekly_counts.primary_key]
-    total = schema.weekly_counts.c.windows + statement.excluded.windows
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_={"windows": total}), grown)
+    grown, weekly = [], []
+    for row, week in told:
+        before = known.get(tuple(row[name] for name in COUNTED), 0)
+        if row["windows"] > before:
+            grown.append(row)
+            weekly.append({**row, "windows": row["windows"] - before, "week": week})
+    if grown:
+        connection.execute(_KEEP_COUNTS, grown)
+        connection.execute(_ADD_TO_WEEK, [{k: v for k, v in row.items() if k != "stream"} for row in weekly])
