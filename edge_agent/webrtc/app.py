@@ -13,7 +13,7 @@ import logging
 import ssl
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -30,11 +30,13 @@ from edge_agent.link import Link
 from edge_agent.slots import Slots
 from edge_agent.state import RunOptions, State
 from edge_agent.stats import FrameRate
-from edge_agent.webrtc.booth import Kit
+from edge_agent.webrtc.booth import Kit, scheduled
 from edge_agent.webrtc.invites import InviteBook
 from edge_agent.webrtc.lobby import House, Lobby
 from edge_agent.webrtc.server import Server
 from edge_agent.webrtc.visit import Visit
+from perception.chain import Perception
+from perception.schedule import Schedule
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError
 from sentry_proto.keys import AGENT, KeyFile
@@ -75,8 +77,10 @@ class ServeOptions:
     most: int = 4
 
 
-def serve(options: ServeOptions, stop: threading.Event) -> dict[str, Any]:
-    """Serve participants until `stop` is set; returns a report.
+def serve(
+    options: ServeOptions, stop: threading.Event, perception: Callable[[Schedule], Perception] = scheduled
+) -> dict[str, Any]:
+    """Serve participants until `stop` is set, each with the models that `perception` makes; returns a report.
 
     Raises:
         SentryError: it cannot start; the sentence says why.
@@ -105,7 +109,7 @@ def serve(options: ServeOptions, stop: threading.Event) -> dict[str, Any]:
 
         forget()
         spool = link.outbox.put if link else discard
-        kit = Kit(agent, consents, spool, slots.confirm, selectors.make)
+        kit = Kit(agent, consents, spool, slots.confirm, selectors.make, perception)
         lobby, board = Lobby(house, invites(run.data_dir), kit, forget), Board(agent)
         log.info("%s", start_line(options, agent, slots.words))
         server = Server(lobby, lambda: board.show(lobby.visits.values()))

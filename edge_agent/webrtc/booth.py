@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.capture import capture
@@ -49,7 +49,12 @@ class Kit:
     spool: Spool
     on_scored: Callable[[int], None]
     selector: Callable[[], Selector]
-    perception: Callable[[Schedule], Perception] = field(default=lambda schedule: Perception(schedule=schedule))
+    perception: Callable[[Schedule], Perception]
+
+
+def scheduled(schedule: Schedule) -> Perception:
+    """The shipped models."""
+    return Perception(schedule=schedule)
 
 
 class Booth:

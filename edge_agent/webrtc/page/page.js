@@ -109,14 +109,19 @@ function drawInformation(message) {
   version = message.version;
   introduce(message.participant);
   $("hours").textContent = message.hours === 1 ? "an hour" : `${message.hours} hours`;
-  $("text").replaceChildren(...message.text.split("\n").filter((line) => line.trim()).map((line) => {
-    const heading = line.startsWith("# ");
-    const element = document.createElement(heading ? "h2" : "p");
-    element.textContent = heading ? line.slice(2) : line;
-    return element;
-  }));
+  $("text").replaceChildren(...message.text.split(/\n(?=# )/).map(part));
   if (views.some((view) => !view.hidden && view.dataset.view === "camera")) return;
   show("information");
+}
+
+function part(text) { // paragraphs, a line each, under a heading if the first begins with #
+  const made = document.createElement("div");
+  for (const line of text.split("\n").filter((line) => line.trim())) {
+    const heading = line.startsWith("# ");
+    const element = made.appendChild(document.createElement(heading ? "h2" : "p"));
+    element.textContent = heading ? line.slice(2) : line;
+  }
+  return made;
 }
 
 function introduce(participant) {
