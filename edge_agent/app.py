@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,8 @@ from edge_agent.link import Link
 from edge_agent.loop import Loop
 from edge_agent.observer import Observer
 from edge_agent.outbox import Scored, Totals
+from edge_agent.preview import Preview
+from edge_agent.preview_server import HOST, serving
 from edge_agent.slots import Slots
 from edge_agent.sources import PUPPET, SourceOptions, is_live, open_source
 from edge_agent.state import RunOptions, State
@@ -60,13 +63,16 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         slots = Slots(options.data_dir / "bundles", partial(Heads, tasks=options.tasks), read_only=key is None)
         state = State(heads=slots.start())
         schedule = Schedule(EVERY_FRAME if options.every_frame else LEVELS)
-        pipeline = FeaturePipeline(stack.enter_context(Perception(schedule=schedule)), "", "")
+        preview = stack.enter_context(previewing(options, state))
+        models = preview.models(schedule) if preview else Perception(schedule=schedule)
+        pipeline = FeaturePipeline(stack.enter_context(models), "", "")
         audit = selector.set_audit_probability
         link = Link(key, options.data_dir, options.quota, slots, state, audit, stop.set) if key else None
         if link:
             stack.callback(link.outbox.close)
             link.forget(consents.withdrawn_ids())
-        watch = Watch(Observer(selector), state, permit, link.outbox.put if link else discard, slots.confirm)
+        observer = preview.observer(selector) if preview else Observer(selector)
+        watch = Watch(observer, state, permit, link.outbox.put if link else discard, slots.confirm)
         loop = Loop(source, capture(source, stop), pipeline, watch, state, permit, options.duration, stop, schedule)
         log.info("%s", start_line(options, source.name, state, slots.words))
         ended_by = drive(loop, link, consents)
@@ -128,15 +134,35 @@ def make_selector(options: RunOptions) -> Selector:
 
 
 def ask_permit(options: RunOptions, consents: ConsentBook) -> Permit:
-    """A live source, and any uplink, needs the participant's consent; the puppet is nobody.
+    """A live source, any uplink and any picture in a preview need the participant's consent; the puppet is nobody.
 
     Raises:
         ConsentMissing: if there is none.
     """
     if options.source == PUPPET:
         return Permit(consents, None, PUPPET_CONSENT)
-    needed = is_live(options.source) or options.key is not None
-    return Permit(consents, options.participant if needed else None, NOT_NEEDED)
+    needed = is_live(options.source) or options.key is not None or options.preview_picture
+    who = options.participant if needed else None
+    return Permit(consents, who, NOT_NEEDED, video=options.preview_picture)
+
+
+@contextmanager
+def previewing(options: RunOptions, state: State) -> Iterator[Preview | None]:
+    """The live preview, if one is wished for.
+
+    Raises:
+        InputError: there is no preview that could show the picture.
+        PeerUnreachable: its port is taken.
+    """
+    if options.preview is None:
+        if options.preview_picture:
+            raise InputError("--preview-picture goes with --preview")
+        yield None
+        return
+    preview = Preview(state, options.preview_picture)
+    with serving(preview, options.preview) as port:
+        log.info("live preview at http://%s:%d", HOST, port)
+        yield preview
 
 
 def start_line(options: RunOptions, source: str, state: State, trouble: str) -> str:

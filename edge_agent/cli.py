@@ -74,6 +74,8 @@ def _run(options: argparse.Namespace) -> int:
             duration=options.duration,
             loop=options.loop,
             every_frame=options.every_frame,
+            preview=options.preview,
+            preview_picture=options.preview_picture,
         ),
         stop,
     )
@@ -280,6 +282,8 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--quota", type=_megabytes, default=256, help="most MB of records waiting for the trainer (default: 256)")
     add("--duration", type=_positive, help="seconds of the source after which to end")
     add("--loop", action="store_true", help="begin a recording anew at its end")
+    add("--preview", type=int, metavar="PORT", help="show points, estimates and alerts in a browser on this machine")
+    add("--preview-picture", action="store_true", help="the camera's picture, too; needs a consent with --video")
     add("--every-frame", action="store_true", help="let every model look at every frame, whatever it costs")
     add("--json", action="store_true", help="print a report as JSON at the end")
     _add_data_dir(run)

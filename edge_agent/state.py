@@ -35,6 +35,8 @@ class RunOptions:
         duration: seconds of the source's clock after which the run ends; None for no end.
         loop: whether a recording begins anew at its end.
         every_frame: whether every model looks at every frame, as in recordings for training, whatever it costs.
+        preview: port of the live preview on this machine; 0 for any free one, None for no preview.
+        preview_picture: whether the preview shows the camera's picture, which the consent must cover.
     """
 
     source: str
@@ -50,6 +52,8 @@ class RunOptions:
     duration: float | None = None
     loop: bool = False
     every_frame: bool = False
+    preview: int | None = None
+    preview_picture: bool = False
 
 
 @dataclass
