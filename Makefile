@@ -9,7 +9,7 @@ SIDE_BY_SIDE := -n auto --maxprocesses 8
 # What starts services, a browser or an environment has the machine to itself: it keeps time limits.
 ALONE := e2e or browser or packaging
 
-.PHONY: help demo test test-all lint format bench train proto clean
+.PHONY: help demo test test-all lint format bench train proto migration clean
 
 help:
 	@echo "make demo            the whole loop in a browser, with an acted puppet (SOURCE=0 for the webcam)"
@@ -54,6 +54,10 @@ bench: $(VENV)/dev.stamp
 
 train: $(VENV)/dev.stamp
 	$(BIN)/python -m training.trainers.emotion_trainer
+
+# Compares trainer_service/schema.py with what the migrations make; read what it writes before you commit it.
+migration: $(VENV)/dev.stamp
+	$(BIN)/python -m trainer_service.migrations.new "$(WORDS)"
 
 # The generator wants an older protobuf than the run time, so it gets an environment of its own.
 proto:

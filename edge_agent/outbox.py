@@ -38,6 +38,9 @@ RANKS = {Stratum.UNCERTAIN: 0, Stratum.AUDIT: 1, Stratum.ALERT: 2}
 ALERT_RANK = 2
 """What is dropped last; alert records share it with the windows that raised them."""
 
+VERSION = 1
+"""Of the tables below; in the file it is `PRAGMA user_version`."""
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS spool (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, rank INTEGER NOT NULL, consent TEXT NOT NULL, size INTEGER NOT NULL,
@@ -83,7 +86,7 @@ class Outbox:
         last_refusal: the trainer's reason for the last record that it refused.
 
     Raises:
-        StorageError: the file is damaged or cannot be written.
+        StorageError: the file is damaged, cannot be written or is of a newer version.
     """
 
     def __init__(self, path: Path, quota: int = DEFAULT_QUOTA) -> None:
@@ -111,9 +114,17 @@ class Outbox:
         verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
+        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found > VERSION:
+            raise StorageError(
+                f"the outbox {self.path} was written by a newer version of Sentry (its format is {found}, this one "
+                f"knows up to {VERSION}): install that version again and let it send what is spooled"
+            )
         with self._transaction():
             for statement in SCHEMA.split(";"):
                 self._db.execute(statement)
+            if found < VERSION:
+                self._db.execute(f"PRAGMA user_version = {VERSION}")
             if self._db.execute("SELECT count(*) FROM totals").fetchone()[0] == 0:
                 self._db.execute("INSERT INTO totals VALUES (?, 0, 0, 0)", (uuid.uuid4().hex,))
         self.stream: str = self._db.execute("SELECT stream FROM totals").fetchone()[0]

@@ -24,6 +24,7 @@ from sentry_proto.keys import AGENT, CONTROL, Endpoints
 from sentry_proto.tasks import DEFAULT_TASKS, Task, load_tasks
 from trainer_service import keyring
 from trainer_service.control_api import ControlApi
+from trainer_service.database import Database
 from trainer_service.enrolment import Enrolment
 from trainer_service.fleet import Fleet
 from trainer_service.ingest import Intake
@@ -51,12 +52,19 @@ class Settings:
         tasks: what the heads estimate.
         labels_per_run: how many new labels of a task start a run.
         retrain_every_s: seconds after which a single new label starts one; None for never.
+        database: the address of a PostgreSQL database; None for the file in the folder.
     """
 
     home: Home
     tasks: tuple[Task, ...] = DEFAULT_TASKS
     labels_per_run: int = DEFAULT_PER_RUN
     retrain_every_s: float | None = None
+    database: str | None = None
+
+    @property
+    def where(self) -> Database:
+        """Where the store is."""
+        return self.database or self.home.database
 
     @staticmethod
     def of(folder: Path, task_file: Path | None, labels_per_run: int, retrain_every_h: float | None = None) -> Settings:
@@ -98,7 +106,7 @@ def running(settings: Settings) -> Iterator[Trainer]:
         stack.enter_context(
             keyring.hold_lock(home.folder / ".serving.lock", f"a trainer already runs on {home.folder}")
         )
-        store = _closing(stack, Store(home.database), Store.close)
+        store = _closing(stack, Store(settings.where, home.folder / "copies"), Store.close)
         fleet = Fleet(store.last_heartbeats())
         context: Context = zmq.Context()
         stack.callback(context.term)
@@ -112,7 +120,7 @@ def running(settings: Settings) -> Iterator[Trainer]:
         )  # fmt: skip
         ingest = _closing(stack, IngestThread(context, ends.ingest, secret, intake, allowed), IngestThread.stop)
         publisher = Publisher(home.repository, signers)
-        worker = _closing(stack, Worker(home.database, settings.tasks), Worker.close)
+        worker = _closing(stack, Worker(settings.where, settings.tasks), Worker.close)
         learner = Learner(
             store, publisher, worker, settings.tasks, settings.labels_per_run, ingest.pulse_now,
             settings.retrain_every_s,

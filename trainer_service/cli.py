@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--retrain-every", type=float, metavar="HOURS", help="after so long one label that came or went starts a run"
     )
+    run.add_argument("--database", metavar="URL", help="postgresql://user:password@host/name (a file in DIR)")
     _add_fleet_sim(commands)
     for name, words in _LISTS.items():
         commands.add_parser(name, parents=[client], help=words)
@@ -154,7 +156,8 @@ def _serve(arguments: argparse.Namespace) -> None:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    serve(Settings.of(arguments.dir, arguments.tasks, arguments.labels_per_run, every), ended, _announce)
+    settings = Settings.of(arguments.dir, arguments.tasks, arguments.labels_per_run, every)
+    serve(replace(settings, database=arguments.database), ended, _announce)
 
 
 def _announce(ends: Endpoints) -> None:

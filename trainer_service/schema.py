@@ -3,13 +3,15 @@
 A window's record is kept as it came over the wire (`sentry_proto.codec`), after the columns that are searched, so
 that lists never read it.
 
-A table or index that an older store lacks is made when the store is opened; `VERSION` rises only when a table changes.
+Whoever changes anything here adds a migration (`make migration WORDS="what changes"`) and raises `REVISION`; a test
+compares what the migrations make with these tables.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -23,15 +25,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 1
-metadata = MetaData()
+REVISION = "0001"
+"""The migration that makes these tables from those of its predecessor; later ones sort later."""
 
-meta = Table(
-    "meta",
-    metadata,
-    Column("key", String, primary_key=True),
-    Column("value", String, nullable=False),
-)
+WHOLE = BigInteger().with_variant(Integer, "sqlite")
+"""64 bits everywhere; SQLite numbers the rows of an INTEGER PRIMARY KEY only if it is called so."""
+
+metadata = MetaData()
 
 agents = Table(
     "agents",
@@ -44,19 +44,19 @@ agents = Table(
 windows = Table(
     "windows",
     metadata,
-    Column("row", Integer, primary_key=True),
+    Column("row", WHOLE, primary_key=True),
     Column("window_id", String, nullable=False, unique=True),
     Column("agent", String, nullable=False),
     Column("stream", String, nullable=False),
-    Column("sequence", Integer, nullable=False),
+    Column("sequence", WHOLE, nullable=False),
     Column("participant", String, nullable=False, index=True),
     Column("session", String, nullable=False),
     Column("start", Float, nullable=False),
     Column("end", Float, nullable=False),
     Column("stratum", String, nullable=False),
     Column("inclusion_probability", Float, nullable=False),
-    Column("model_version", Integer, nullable=False),
-    Column("baseline_seconds", Integer, nullable=False),
+    Column("model_version", WHOLE, nullable=False),
+    Column("baseline_seconds", WHOLE, nullable=False),
     Column("camera_states", String, nullable=False),
     Column("consent_id", String, nullable=False),
     Column("predictions", JSON, nullable=False),
@@ -70,7 +70,7 @@ windows = Table(
 alerts = Table(
     "alerts",
     metadata,
-    Column("row", Integer, primary_key=True),
+    Column("row", WHOLE, primary_key=True),
     Column("alert_id", String, nullable=False, unique=True),
     Column("agent", String, nullable=False),
     Column("participant", String, nullable=False),
@@ -80,7 +80,7 @@ alerts = Table(
     Column("end", Float),
     Column("probability", Float, nullable=False),
     Column("threshold", Float, nullable=False),
-    Column("model_version", Integer, nullable=False),
+    Column("model_version", WHOLE, nullable=False),
     Column("window_id", String, nullable=False, index=True),
     Column("consent_id", String, nullable=False),
     Column("received", Float, nullable=False),
@@ -91,23 +91,23 @@ scored_counts = Table(
     metadata,
     Column("agent", String, primary_key=True),
     Column("stream", String, primary_key=True),
-    Column("model_version", Integer, primary_key=True),
+    Column("model_version", WHOLE, primary_key=True),
     Column("participant", String, primary_key=True),
     Column("task", String, primary_key=True),
     Column("alerting", Boolean, primary_key=True),
-    Column("windows", Integer, nullable=False),
+    Column("windows", WHOLE, nullable=False),
 )
 
 weekly_counts = Table(
     "weekly_counts",
     metadata,
-    Column("week", Integer, primary_key=True),
+    Column("week", WHOLE, primary_key=True),
     Column("agent", String, primary_key=True),
-    Column("model_version", Integer, primary_key=True),
+    Column("model_version", WHOLE, primary_key=True),
     Column("participant", String, primary_key=True),
     Column("task", String, primary_key=True),
     Column("alerting", Boolean, primary_key=True),
-    Column("windows", Integer, nullable=False),
+    Column("windows", WHOLE, nullable=False),
 )
 """What `scored_counts` grew by in each week, by the arrival of the heartbeats; see `store.week_of`."""
 
@@ -122,14 +122,14 @@ people = Table(
     "people",
     metadata,
     Column("participant", String, primary_key=True),
-    Column("number", Integer, nullable=False, unique=True),
+    Column("number", WHOLE, nullable=False, unique=True),
     Column("partition", String, nullable=False),
 )
 
 labels = Table(
     "labels",
     metadata,
-    Column("row", Integer, primary_key=True),
+    Column("row", WHOLE, primary_key=True),
     Column("label_id", String, nullable=False, unique=True),
     Column("window_id", String, ForeignKey("windows.window_id"), nullable=False),
     Column("task", String, nullable=False),
@@ -147,7 +147,7 @@ labels = Table(
 self_reports = Table(
     "self_reports",
     metadata,
-    Column("row", Integer, primary_key=True),
+    Column("row", WHOLE, primary_key=True),
     Column("report_id", String, nullable=False, unique=True),
     Column("participant", String, nullable=False),
     Column("created", Float, nullable=False),
@@ -155,7 +155,7 @@ self_reports = Table(
     Column("value", String, nullable=False),
     Column("instrument", String),
     Column("answers", JSON(none_as_null=True)),
-    Column("score", Integer),
+    Column("score", WHOLE),
     Column("received", Float, nullable=False),
     Index("ix_self_reports_participant", "participant", "created"),
 )
@@ -163,8 +163,8 @@ self_reports = Table(
 models = Table(
     "models",
     metadata,
-    Column("version", Integer, primary_key=True),
-    Column("parent", Integer, nullable=False),
+    Column("version", WHOLE, primary_key=True),
+    Column("parent", WHOLE, nullable=False),
     Column("created", Float, nullable=False),
     Column("status", String, nullable=False),
     Column("live_since", Float),
@@ -176,18 +176,18 @@ models = Table(
 decisions = Table(
     "decisions",
     metadata,
-    Column("row", Integer, primary_key=True),
+    Column("row", WHOLE, primary_key=True),
     Column("time", Float, nullable=False),
     Column("trigger", String, nullable=False),
     Column("task", String, nullable=False),
     Column("verdict", String, nullable=False),
     Column("reason", String, nullable=False),
-    Column("candidate", Integer),
-    Column("parent", Integer, nullable=False),
-    Column("version", Integer, ForeignKey("models.version", ondelete="CASCADE")),
-    Column("labels", Integer, nullable=False),
-    Column("people", Integer, nullable=False),
+    Column("candidate", WHOLE),
+    Column("parent", WHOLE, nullable=False),
+    Column("version", WHOLE, ForeignKey("models.version", ondelete="CASCADE")),
+    Column("labels", WHOLE, nullable=False),
+    Column("people", WHOLE, nullable=False),
     Column("metrics", JSON, nullable=False),
-    Column("last_label", Integer, nullable=False),
+    Column("last_label", WHOLE, nullable=False),
     Index("ix_decisions_task", "task", "last_label"),
 )

@@ -1,27 +1,28 @@
-"""The store: everything the trainer remembers, in one SQLite file.
+"""The store: everything the trainer remembers, in one SQLite file or in PostgreSQL (`trainer_service.database`).
 
-Whatever is written here is on the disk when the call returns (WAL, synchronous=FULL). Writers begin with the write
-lock (BEGIN IMMEDIATE), so that two of them wait for each other instead of failing half-way.
+Whatever is written here is on the disk when the call returns, and writers wait for each other instead of failing
+half-way.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, create_engine, event, func, select
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy import ColumnElement, Connection, Table, func, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from sentry_proto.errors import StorageError
 from sentry_proto.types import Alert, Heartbeat, Record, Stratum, Window
-from trainer_service import schema, self_reports
+from trainer_service import migrations, schema, self_reports
+from trainer_service.copies import copy_database
+from trainer_service.database import Database, engine_of, name_of, reading, writing
 
-BUSY_TIMEOUT_MS = 5_000
 WEEK_S, MONDAY_S = 604_800, 259_200
 """A week, and from the Monday before the epoch to the epoch."""
 
@@ -54,39 +55,39 @@ class Store:
         on_labels: called after windows have come in for which there was a self-report already, which labelled them.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the store, and make it if it is not there.
+    def __init__(self, database: Database, copies: Path | None = None) -> None:
+        """Open the store, make it if it is not there, and migrate it if it is of an older version.
+
+        Args:
+            database: where it is.
+            copies: the folder that gets a copy before a migration; without one, the folder of the file.
 
         Raises:
-            StorageError: if the file cannot be opened or was written by another version.
+            StorageError: if it cannot be opened, or was written by a newer version.
         """
-        self.path = path
+        self.database = database
         self.on_labels: Callable[[], None] = lambda: None
-        self._engine = create_engine(f"sqlite:///{path}")
-        event.listen(self._engine, "connect", _set_up)
-        event.listen(self._engine, "begin", _begin)
-        with self.write() as connection:
-            schema.metadata.create_all(connection)
-            for table in schema.metadata.tables.values():
-                for index in table.indexes:
-                    index.create(connection, checkfirst=True)
-            found = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema")).scalar()
-            if found is None:
-                connection.execute(schema.meta.insert().values(key="schema", value=str(schema.VERSION)))
-            elif found != str(schema.VERSION):
-                raise StorageError(f"{path} has schema version {found}, this trainer speaks {schema.VERSION}")
+        self._engine = engine_of(database)
+        with self._reworded():
+            migrations.prepare(self._engine, database, lambda revision: self._copy(copies, revision))
+
+    def _copy(self, folder: Path | None, revision: str) -> Path:
+        if isinstance(self.database, Path):
+            folder = folder or self.database.parent
+        if folder is None:
+            raise StorageError(f"{name_of(self.database)} is of an older version: `sentry-trainer serve` migrates it")
+        return copy_database(self.database, folder / f"before-migration-from-{revision}.{int(time.time())}.copy")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view of the database."""
-        with self._reworded(), self._engine.begin() as connection:
+        with self._reworded(), reading(self._engine) as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction, durable when the block ends and undone if it raises."""
-        engine = self._engine.execution_options(writes=True)
-        with self._reworded(), engine.begin() as connection:
+        with self._reworded(), writing(self._engine) as connection:
             yield connection
 
     @contextmanager
@@ -94,7 +95,7 @@ class Store:
         try:
             yield
         except DBAPIError as error:
-            raise StorageError(f"the database {self.path} failed: {error.orig}") from error
+            raise StorageError(f"the database {name_of(self.database)} failed: {error.orig}") from error
 
     def ingest(self, arrivals: Sequence[Arrival], now: float) -> list[str | None]:
         """Store a batch in one transaction; returns for each why it was refused, or None.
@@ -133,22 +134,6 @@ class Store:
         self._engine.dispose()
 
 
-def _set_up(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver's own transactions begin too late; see `_begin`
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        f"busy_timeout = {BUSY_TIMEOUT_MS}",
-        "foreign_keys = ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
 def _put(connection: Connection, arrival: Arrival, now: float) -> str | None:
     if isinstance(arrival.record, Window):
         return _put_window(connection, arrival, arrival.record, now)
@@ -182,7 +167,7 @@ def _put_window(connection: Connection, arrival: Arrival, window: Window, now: f
     if connection.execute(_PUT_WINDOW, row).rowcount:
         if window.stratum is Stratum.AUDIT and window.audit_probability > 0:
             draw = {"window_id": window.window_id, "probability": window.audit_probability}
-            connection.execute(insert(schema.audit_draws), draw)
+            connection.execute(schema.audit_draws.insert(), draw)
         return None
     table = schema.windows.c
     key = (table.agent == arrival.agent, table.stream == arrival.stream, table.sequence == arrival.sequence)

@@ -13,10 +13,10 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from sentry_proto.errors import EnvironmentFault
 from sentry_proto.tasks import Task
+from trainer_service.database import Database
 from trainer_service.jobs import Failure, Job, Outcome
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class LearnerFailed(EnvironmentFault):
 class Worker:
     """A process that does jobs; started anew if it has died."""
 
-    def __init__(self, database: Path, tasks: Sequence[Task]) -> None:
+    def __init__(self, database: Database, tasks: Sequence[Task]) -> None:
         self._arguments = (database, tuple(tasks))
         self._spawn = multiprocessing.get_context("spawn")
         self._closed = False
@@ -69,7 +69,7 @@ class Worker:
         self._process.join()
 
 
-def _main(pipe: Connection, database: Path, tasks: Sequence[Task]) -> None:
+def _main(pipe: Connection, database: Database, tasks: Sequence[Task]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,25 @@ def test_a_record_waits_until_it_is_acked_across_restarts(path: Path) -> None:
     second.ack([1, 2, 99])
     second.ack([1])
     assert vars(second.totals()) == {"sent": 2, "acked": 2, "spooled": 0, "dropped": 0}
+
+
+def test_an_outbox_of_a_newer_version_is_refused_untouched(path: Path) -> None:
+    Outbox(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StorageError, match=r"newer version of Sentry \(its format is 99, this one knows up to 1\)"):
+        Outbox(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+def test_an_outbox_from_before_versions_keeps_what_it_holds(path: Path) -> None:
+    first = Outbox(path)
+    first.put([alert()])
+    first.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 0")
+    assert sequences(Outbox(path)) == [1]
 
 
 def test_a_sequence_is_never_used_again(path: Path) -> None:

@@ -72,7 +72,7 @@ def school(home: Home, store: Store) -> Iterator[School]:
     by_turns = [pairs[person * 40 + n] for n in range(40) for person in range(6)]
     store.ingest([arrival(window, n) for n, (window, _) in enumerate(by_turns, 1)], 0.0)
     publisher = Publisher(home.repository, keyring.load_online_signers(home))
-    worker, published = Worker(store.path, DEFAULT_TASKS), threading.Event()
+    worker, published = Worker(store.database, DEFAULT_TASKS), threading.Event()
     learner = Learner(store, publisher, worker, DEFAULT_TASKS, 10, published.set)
     learner.start()
     truth = [(window.window_id, state) for window, state in by_turns]
@@ -180,7 +180,7 @@ def test_a_dead_worker_is_replaced(school: School) -> None:
 
 
 def test_a_failed_job_is_told_and_the_next_one_works(school: School) -> None:
-    worker = Worker(school.store.path, DEFAULT_TASKS)  # the learner's own is for the learner alone
+    worker = Worker(school.store.database, DEFAULT_TASKS)  # the learner's own is for the learner alone
     with pytest.raises(LearnerFailed, match="no model version 5"):
         worker.ask(Republish(5, 6, 0.0))
     assert worker.ask(Prepare()).bundle is None
@@ -191,7 +191,7 @@ def test_one_withdrawn_label_is_learned_from_when_its_time_has_come(school: Scho
     school.teach(120)
     school.decided(1)
     school.learner.stop()
-    worker = Worker(school.store.path, DEFAULT_TASKS)
+    worker = Worker(school.store.database, DEFAULT_TASKS)
     timed = Learner(school.store, school.publisher, worker, DEFAULT_TASKS, 10, school.published.set, 1.0)
     timed.start()
     time.sleep(2.5)
@@ -228,7 +228,7 @@ def test_a_version_that_errs_more_than_its_parent_would_goes_back_by_itself(scho
     with school.store.write() as connection:
         for number, (window, state) in enumerate(seen, 500):
             labels.put(connection, label(number, window.window_id, state), time.time())
-    worker = Worker(school.store.path, DEFAULT_TASKS)
+    worker = Worker(school.store.database, DEFAULT_TASKS)
     watchful = Learner(school.store, school.publisher, worker, DEFAULT_TASKS, 1_000, school.published.set)
     watchful.start()
     newest = school.decided(3)[0]
@@ -268,7 +268,7 @@ def darker(window: Window) -> Window:
 def test_labels_of_a_run_that_was_cut_off_are_learned_from_after_the_restart(school: School) -> None:
     school.learner.stop()
     school.teach(120)
-    worker = Worker(school.store.path, DEFAULT_TASKS)
+    worker = Worker(school.store.database, DEFAULT_TASKS)
     again = Learner(school.store, school.publisher, worker, DEFAULT_TASKS, 10, school.published.set)
     again.start()
     eventually(school.publisher.current_version, 60, "version 1 after the restart")

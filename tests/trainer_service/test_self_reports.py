@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sqlite3
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -167,20 +166,6 @@ def test_a_questionnaire_whose_task_is_not_configured_is_refused() -> None:
 def test_who_says_it_and_when_is_checked(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         self_reports.check(dataclasses.replace(report(1, at=0), **changes))
-
-
-def test_a_store_from_before_self_reports_opens_and_takes_them(tmp_path: Path) -> None:
-    path = tmp_path / "store.sqlite"
-    old = Store(path)
-    put_windows(old, [centred(1, 70)])
-    old.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("DROP TABLE self_reports")
-    connection.close()
-    store = Store(path)
-    put(store, report(1, at=100))
-    assert held(store) == {1: "calm"}
-    store.close()
 
 
 @pytest.mark.e2e

@@ -71,23 +71,16 @@ def test_counts_never_fall(store: Store) -> None:
 
 def test_a_failing_record_undoes_its_batch(store: Store) -> None:
     broken = arrival(dataclasses.replace(window(hex_id(2)), consent_id=None), 2)  # type: ignore[arg-type]
-    with pytest.raises(StorageError, match="NOT NULL"):
+    with pytest.raises(StorageError, match=r"(?i)not.null"):
         store.ingest([arrival(window(hex_id(1)), 1), broken], 0.0)
     assert count(store, "windows") == 0
 
 
 def test_everything_is_there_after_reopening(store: Store) -> None:
     store.ingest([arrival(window(hex_id(1)), 1)], 0.0)
-    reopened = Store(store.path)
+    reopened = Store(store.database)
     assert count(reopened, "windows") == 1
     reopened.close()
-
-
-def test_another_schema_version_is_refused(store: Store) -> None:
-    with store.write() as connection:
-        connection.execute(schema.meta.update().values(value="99"))
-    with pytest.raises(StorageError, match="schema version 99"):
-        Store(store.path)
 
 
 def test_what_is_no_database_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""The migrations make the tables of `schema`, keep what is stored, and refuse what a newer version wrote."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import func, select, text
+
+from sentry_proto.errors import StorageError
+from tests.sentry_proto.records import window
+from tests.trainer_service.conftest import arrival, hex_id
+from trainer_service import migrations, schema
+from trainer_service.database import Database
+from trainer_service.store import Store
+
+
+def set_revision(store: Store, revision: str) -> None:
+    with store.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+
+
+def test_the_migrations_make_the_tables_of_the_schema(store: Store) -> None:
+    with store.read() as connection:
+        found = MigrationContext.configure(connection, opts={"compare_type": True})
+        missing = compare_metadata(found, schema.metadata)
+        assert migrations.revision_of(connection) == schema.REVISION
+    assert missing == [], 'write the missing migration with: make migration WORDS="what changes"'
+
+
+def test_a_newer_database_is_refused_untouched(store: Store) -> None:
+    set_revision(store, "9999")
+    with pytest.raises(StorageError, match=r"written by a newer version of Sentry \(schema 9999; this one knows up to"):
+        Store(store.database)
+    with store.read() as connection:
+        assert migrations.revision_of(connection) == "9999"
+
+
+def test_an_unnumbered_store_is_copied_and_migrated(tmp_path: Path) -> None:
+    """As development versions before the first release made them: with a table `meta`, and without later tables."""
+    path = tmp_path / "store.sqlite"
+    old = Store(path)
+    old.ingest([arrival(window(hex_id(1)), 1)], 0.0)
+    old.close()
+    with closing(sqlite3.connect(path)) as connection:
+        for change in ("DROP TABLE alembic_version", "DROP TABLE self_reports", "CREATE TABLE meta (key, value)"):
+            connection.execute(change)
+    store = Store(path)
+    with store.read() as connection:
+        assert migrations.revision_of(connection) == schema.REVISION
+        assert connection.scalar(select(func.count()).select_from(schema.windows)) == 1
+        assert connection.scalar(select(func.count()).select_from(schema.self_reports)) == 0
+    store.close()
+    (copy,) = tmp_path.glob("before-migration-from-unnumbered.*.copy")
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT count(*) FROM windows").fetchone() == (1,)
+        assert connection.execute("SELECT name FROM sqlite_master WHERE name = 'self_reports'").fetchone() is None
+
+
+def test_a_failed_migration_leaves_the_database_as_it_was(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.ingest([arrival(window(hex_id(1)), 1)], 0.0)
+    with store.write() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
+        connection.execute(text("DROP TABLE self_reports"))
+    whole = migrations.upgrade
+
+    def broken(connection: object) -> None:
+        whole(connection)  # type: ignore[arg-type]
+        raise StorageError("the power fails")
+
+    monkeypatch.setattr(migrations, "upgrade", broken)
+    with pytest.raises(StorageError, match="power"):
+        Store(store.database, copies_of(store.database))
+    with store.read() as connection:
+        assert migrations.revision_of(connection) is None
+        assert connection.scalar(select(func.count()).select_from(schema.windows)) == 1
+
+
+def copies_of(database: Database) -> Path | None:
+    """A folder for copies beside a file; PostgreSQL's tests name their own."""
+    return database.parent / "copies" if isinstance(database, Path) else None

@@ -1,0 +1,196 @@
+"""The first schema; a store from before there were numbers gets what it lacks."""
+
+from __future__ import annotations
+
+from alembic import op
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+revision = "0001"
+down_revision = None
+
+WHOLE = BigInteger().with_variant(Integer, "sqlite")
+metadata = MetaData()
+
+
+Table(
+    "agents",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("last_seen", Float, nullable=False),
+    Column("heartbeat", JSON, nullable=False),
+)
+
+Table(
+    "windows",
+    metadata,
+    Column("row", WHOLE, primary_key=True),
+    Column("window_id", String, nullable=False, unique=True),
+    Column("agent", String, nullable=False),
+    Column("stream", String, nullable=False),
+    Column("sequence", WHOLE, nullable=False),
+    Column("participant", String, nullable=False, index=True),
+    Column("session", String, nullable=False),
+    Column("start", Float, nullable=False),
+    Column("end", Float, nullable=False),
+    Column("stratum", String, nullable=False),
+    Column("inclusion_probability", Float, nullable=False),
+    Column("model_version", WHOLE, nullable=False),
+    Column("baseline_seconds", WHOLE, nullable=False),
+    Column("camera_states", String, nullable=False),
+    Column("consent_id", String, nullable=False),
+    Column("predictions", JSON, nullable=False),
+    Column("received", Float, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    UniqueConstraint("agent", "stream", "sequence"),
+    Index("ix_windows_stratum", "stratum", "row"),
+    Index("ix_windows_audit", "stratum", "baseline_seconds", "model_version", "window_id"),
+)
+
+Table(
+    "alerts",
+    metadata,
+    Column("row", WHOLE, primary_key=True),
+    Column("alert_id", String, nullable=False, unique=True),
+    Column("agent", String, nullable=False),
+    Column("participant", String, nullable=False),
+    Column("session", String, nullable=False),
+    Column("task", String, nullable=False),
+    Column("start", Float, nullable=False),
+    Column("end", Float),
+    Column("probability", Float, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("model_version", WHOLE, nullable=False),
+    Column("window_id", String, nullable=False, index=True),
+    Column("consent_id", String, nullable=False),
+    Column("received", Float, nullable=False),
+)
+
+Table(
+    "scored_counts",
+    metadata,
+    Column("agent", String, primary_key=True),
+    Column("stream", String, primary_key=True),
+    Column("model_version", WHOLE, primary_key=True),
+    Column("participant", String, primary_key=True),
+    Column("task", String, primary_key=True),
+    Column("alerting", Boolean, primary_key=True),
+    Column("windows", WHOLE, nullable=False),
+)
+
+Table(
+    "weekly_counts",
+    metadata,
+    Column("week", WHOLE, primary_key=True),
+    Column("agent", String, primary_key=True),
+    Column("model_version", WHOLE, primary_key=True),
+    Column("participant", String, primary_key=True),
+    Column("task", String, primary_key=True),
+    Column("alerting", Boolean, primary_key=True),
+    Column("windows", WHOLE, nullable=False),
+)
+
+Table(
+    "audit_draws",
+    metadata,
+    Column("window_id", String, ForeignKey("windows.window_id", ondelete="CASCADE"), primary_key=True),
+    Column("probability", Float, nullable=False),
+)
+
+Table(
+    "people",
+    metadata,
+    Column("participant", String, primary_key=True),
+    Column("number", WHOLE, nullable=False, unique=True),
+    Column("partition", String, nullable=False),
+)
+
+Table(
+    "labels",
+    metadata,
+    Column("row", WHOLE, primary_key=True),
+    Column("label_id", String, nullable=False, unique=True),
+    Column("window_id", String, ForeignKey("windows.window_id"), nullable=False),
+    Column("task", String, nullable=False),
+    Column("value", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("rater", String, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("received", Float, nullable=False),
+    Column("withdrawn", Float),
+    Index("ix_labels_window", "window_id", "task"),
+    Index("ix_labels_task", "task", "row"),
+)
+
+Table(
+    "self_reports",
+    metadata,
+    Column("row", WHOLE, primary_key=True),
+    Column("report_id", String, nullable=False, unique=True),
+    Column("participant", String, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("task", String, nullable=False),
+    Column("value", String, nullable=False),
+    Column("instrument", String),
+    Column("answers", JSON(none_as_null=True)),
+    Column("score", WHOLE),
+    Column("received", Float, nullable=False),
+    Index("ix_self_reports_participant", "participant", "created"),
+)
+
+Table(
+    "models",
+    metadata,
+    Column("version", WHOLE, primary_key=True),
+    Column("parent", WHOLE, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("status", String, nullable=False),
+    Column("live_since", Float),
+    Column("tasks", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("bundle", LargeBinary, nullable=False),
+)
+
+Table(
+    "decisions",
+    metadata,
+    Column("row", WHOLE, primary_key=True),
+    Column("time", Float, nullable=False),
+    Column("trigger", String, nullable=False),
+    Column("task", String, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("candidate", WHOLE),
+    Column("parent", WHOLE, nullable=False),
+    Column("version", WHOLE, ForeignKey("models.version", ondelete="CASCADE")),
+    Column("labels", WHOLE, nullable=False),
+    Column("people", WHOLE, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("last_label", WHOLE, nullable=False),
+    Index("ix_decisions_task", "task", "last_label"),
+)
+
+
+def upgrade() -> None:
+    """Make the tables and their indexes."""
+    connection = op.get_bind()
+    connection.execute(text("DROP TABLE IF EXISTS meta"))
+    metadata.create_all(connection)
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
