@@ -144,10 +144,11 @@ class PacedFile:
             with VideoFile(path) as video:
                 yield from (image for image, _ in video)
 
-    def read(self) -> tuple[bool, Image | None]:
+    def read(self) -> tuple[float, Image]:
+        image = next(self._images)
         self._index += 1
         time.sleep(max(0.0, self._begin + self._index / LIVE_FPS - time.monotonic()))
-        return True, next(self._images)
+        return time.time(), image
 
     def release(self) -> None:
         """Nothing is held."""
@@ -165,7 +166,7 @@ def make_loop(source: Source, capture: Capture, chain: Perception, schedule: Sch
 
 def speed(path: Path, frames: int) -> dict[str, Any]:
     """Chain and bare models by turns."""
-    source = FileSource(path, "P01", None, None, True, threading.Event())
+    source = FileSource(str(path), lambda: VideoFile(path), "P01", None, None, True, threading.Event())
     schedule = Schedule(EVERY_FRAME)
     with Watched(schedule) as chain:
         turns = ByTurns(source, chain, frames)

@@ -1,8 +1,9 @@
 """From a source to the loop that works on its frames.
 
 A live source is read by a thread into a slot for one frame: a newer frame replaces one that was not taken, so delay
-never builds up. A read that blocks is left behind with its thread, and the source is started anew. Other sources are
-read by the caller itself: they wait, and lose nothing.
+never builds up. A read that blocks is interrupted where the source can do that, which kills the process that hangs in
+the device; it is left behind with its thread otherwise. Either way the source is started anew. Other sources are read
+by the caller itself: they wait, and lose nothing.
 """
 
 from __future__ import annotations
@@ -10,24 +11,41 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
 from edge_agent.sources import Frame, Source
-
-STALL_S = 4.0
-"""A live source that says nothing for this long hangs in its device, and is started anew."""
+from edge_agent.sources.camera import STALL_S
 
 IDLE_S = 0.25
 """The loop hears at least this often, frame or not."""
 
 
+@runtime_checkable
+class Interruptible(Protocol):
+    """A source whose device can be taken away from a reader that hangs in it.
+
+    Attributes:
+        patience_s: how long the device may be silent now before it counts as hanging.
+    """
+
+    patience_s: float
+
+    def interrupt(self) -> None: ...
+
+
 class LiveCapture:
     """The newest frame of a live source.
+
+    Args:
+        source: where frames come from.
+        stop: ends the iteration.
+        stall_s: how long the source may be silent; as long as it says itself if None.
 
     Attributes:
         read, dropped: frames that came, and those that were replaced before anyone took them.
     """
 
-    def __init__(self, source: Source, stop: threading.Event, stall_s: float = STALL_S) -> None:
+    def __init__(self, source: Source, stop: threading.Event, stall_s: float | None = None) -> None:
         self._source, self._stop, self._stall_s = source, stop, stall_s
         self._ready = threading.Condition()
         self._slot: Frame | None = None
@@ -69,8 +87,13 @@ class LiveCapture:
         """Frames, and None where `IDLE_S` passed without one."""
         while not self._stop.is_set():
             yield self._take()
-            if time.monotonic() - self._last > self._stall_s:
+            if time.monotonic() - self._last > self._patience():
                 self.restart()
+
+    def _patience(self) -> float:
+        if self._stall_s is None and isinstance(self._source, Interruptible):
+            return self._source.patience_s
+        return self._stall_s or STALL_S
 
     def _take(self) -> Frame | None:
         with self._ready:
@@ -82,7 +105,9 @@ class LiveCapture:
             return frame
 
     def restart(self) -> None:
-        """Leave the running reader behind and start another; the source limits how often its device is reopened."""
+        """Interrupt the running reader and start another; the source limits how often its device is reopened."""
+        if isinstance(self._source, Interruptible):
+            self._source.interrupt()
         self._start_reader()
 
 

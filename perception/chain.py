@@ -17,6 +17,7 @@ from perception.crop import Box, crop_face
 from perception.emotion import ExpressionModel, Expressions, emotion_features
 from perception.face import FaceScan, FaceTracker
 from perception.face_features import FaceFeatures
+from perception.pictures import check_image, fitted
 from perception.pose import PoseFeatures, PoseLandmarker, belongs_to
 from perception.quality import Quality, QualityMonitor
 from perception.runtime import mediapipe_image
@@ -32,9 +33,6 @@ STAGES = ("quality", "convert", "face", "expression", "pose")
 
 LOW = np.array([feature.low for feature in FRAME_FEATURES], np.float32)
 HIGH = np.array([feature.high for feature in FRAME_FEATURES], np.float32)
-
-MIN_SIDE = 16
-"""Pixels; nobody can be seen in less."""
 
 
 class FaceStage(Protocol):
@@ -77,19 +75,6 @@ class FrameResult:
     faces: int
     box: Box | None
     stage_ms: dict[str, float]
-
-
-def check_image(image: Any) -> None:
-    """Refuse what is not a picture.
-
-    Raises:
-        InputError: not uint8 [H, W, 3], or less than 16 pixels wide or high.
-    """
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise InputError(f"A frame must be an array uint8 [height, width, 3] in BGR order; this one is {kind}.")
-    if min(image.shape[:2]) < MIN_SIDE:
-        raise InputError(f"A frame must be at least {MIN_SIDE} pixels wide and high; this one is {image.shape}.")
 
 
 def frame_vector(features: dict[str, float]) -> Float32:
@@ -166,12 +151,14 @@ class Perception:
         self._face_features = FaceFeatures()
         self._pose_features = PoseFeatures()
         self._expressed, self._posture = Held(), Held()
+        self._shape: tuple[int, ...] = ()
 
     def process(self, image: Image, t: float) -> FrameResult:
-        """Extract the features of a frame.
+        """Extract the features of a frame; a very large one is made smaller first (`pictures.MOST_SIDE`).
 
         A dark or frozen frame is not looked at: it yields quality, and no face, emotion or pose data. The body counts
-        as the participant's only where it carries their face, seen now or up to `face.HOLD_S` ago.
+        as the participant's only where it carries their face, seen now or up to `face.HOLD_S` ago. Nobody is followed
+        from one size of pictures to another.
 
         Args:
             image: uint8 [H, W, 3] in BGR order.
@@ -181,6 +168,11 @@ class Perception:
             InputError: `image` is not a picture, or `t` is not finite.
         """
         check_image(image)
+        image = fitted(image)
+        check_image(image)  # a strip can become too thin
+        if image.shape != self._shape:
+            self.reset()
+            self._shape = image.shape
         if not np.isfinite(t):
             raise InputError(f"The capture time of a frame must be finite; this one is {t}.")
         watch = Stopwatch(self._clock)

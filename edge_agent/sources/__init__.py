@@ -1,21 +1,27 @@
-"""Sources of frames: a camera, a network stream, a recording, or the acted puppet."""
+"""Sources of frames: a camera, a network stream, a recording, a folder of pictures, or the acted puppet."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from edge_agent.sources import camera
 from edge_agent.sources.base import Frame, Source
-from edge_agent.sources.camera import LiveSource, camera_present, open_camera, open_stream, without_credentials
+from edge_agent.sources.camera import STALL_S, LiveSource, camera_present, without_credentials
 from edge_agent.sources.file import FileSource
+from edge_agent.sources.isolated import IsolatedDevice
+from perception.pictures import ImageFolder
+from perception.video import VideoFile
 
 __all__ = ["PUPPET", "Frame", "Source", "SourceOptions", "is_live", "open_source"]
 
 PUPPET = "puppet"
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://")
 PUPPET_FPS = 6.0
+PICTURES_FPS = 10.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,8 @@ class SourceOptions:
     """How to open a source.
 
     Attributes:
-        spec: a camera's number, a stream's address, `puppet`, or the path of a recording.
+        spec: a camera's number, a stream's address, `puppet`, or the path of a recording
+            or of a folder of pictures.
         participant: who is seen; the puppet's playlist has its own.
         speed: of a recording's or the puppet's clock; None for as fast as possible.
         fps: most frames a second; None for all.
@@ -53,20 +60,20 @@ def open_source(options: SourceOptions) -> Source:
     """
     spec, stop = options.spec, options.stop
     if spec.isdecimal():
-        number = int(spec)
-        return LiveSource(
-            f"camera {number}",
-            partial(open_camera, number),
-            options.participant,
-            stop,
-            options.fps,
-            partial(camera_present, number),
-        )
+        return _live(f"camera {spec}", "open_camera", options, partial(camera_present, int(spec)))
     if spec.startswith(STREAMS):
-        opener = partial(open_stream, spec)
-        return LiveSource(without_credentials(spec), opener, options.participant, stop, options.fps)
+        return _live(without_credentials(spec), "open_stream", options)
     if spec == PUPPET:
         from edge_agent.sources.puppet import PuppetSource  # noqa: PLC0415 - loads the portrait, which only it needs
 
         return PuppetSource(options.speed, options.fps or PUPPET_FPS, stop)
-    return FileSource(Path(spec), options.participant, options.speed, options.fps, options.loop, stop)
+    path = Path(spec)
+    opener = partial(ImageFolder, path, options.fps or PICTURES_FPS) if path.is_dir() else partial(VideoFile, path)
+    return FileSource(str(path), opener, options.participant, options.speed, options.fps, options.loop, stop)
+
+
+def _live(name: str, opener: str, options: SourceOptions, present: Callable[[], bool] = lambda: True) -> LiveSource:
+    open_device = partial(IsolatedDevice, f"{camera.__name__}:{opener}", options.spec)
+    first = open_device()
+    open_s = max(STALL_S, 3 * first.wait_ready())
+    return LiveSource(name, open_device, options.participant, options.stop, options.fps, present, first, open_s)

@@ -1,6 +1,6 @@
 """Live sources: a camera of this machine, or a stream of the network. Loss heals by reopening the device.
 
-A device is reopened when a read fails; the watchdog of `edge_agent.capture` starts `frames` anew when a read blocks.
+A device is reopened when a read fails; where one blocks, `edge_agent.capture` interrupts it and starts `frames` anew.
 Attempts wait 1, 2, 4, ... 12 s for one another and are at most 5 in any minute. A local camera that is unplugged is
 not tried at all until its device is back, so that it can be reopened at once.
 """
@@ -14,12 +14,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import cv2
 
-from edge_agent.sources.base import Frame, Image, session_name
+from edge_agent.sources.base import Frame, session_name
+from edge_agent.sources.device import Device, Shot, StreamClock, driver_time
+from perception.pictures import as_bgr, fitted, is_picture
 from perception.video import Thinner
 from sentry_proto.errors import CameraError
 
@@ -27,14 +29,10 @@ MOST_REOPENS = 5
 REOPEN_SPAN_S = 60.0
 LONGEST_WAIT_S = 12.0
 POLL_S = 0.25
+STALL_S = 4.0
+"""A device that says nothing for this long hangs."""
+
 STREAM_TIMEOUT_MS = 5_000
-
-
-class Device(Protocol):
-    """What is needed of `cv2.VideoCapture`."""
-
-    def read(self) -> tuple[bool, Image | None]: ...
-    def release(self) -> None: ...
 
 
 class ReopenBudget:
@@ -68,10 +66,15 @@ class LiveSource:
     Args:
         name: for people.
         opener: opens the device or raises CameraError.
-        present: whether it makes sense to try.
         participant: who sits before it.
-        fps: most frames a second to yield; None for all.
         stop: set to end the run.
+        fps: most frames a second to yield; None for all.
+        present: whether it makes sense to try.
+        first: the device, where it is open already.
+        open_s: how long it may take from opening a device to its first picture.
+
+    Attributes:
+        patience_s: how long the device may be silent now before it counts as hanging.
 
     Raises:
         CameraError: the device cannot be opened now.
@@ -88,6 +91,8 @@ class LiveSource:
         stop: threading.Event,
         fps: float | None = None,
         present: Callable[[], bool] = lambda: True,
+        first: Device | None = None,
+        open_s: float = STALL_S,
     ) -> None:
         self.name = name
         self._opener, self._present = opener, present
@@ -96,7 +101,9 @@ class LiveSource:
         self._budget = ReopenBudget()
         self._index = 0
         self._turn = 0
-        self._waiting: Device | None = opener()
+        self._waiting: Device | None = first or opener()
+        self._device: Device | None = None
+        self._open_s, self.patience_s = open_s, STALL_S
 
     def frames(self) -> Iterator[Frame | None]:
         """Frames until the run ends or this is called anew; None while a lost device cannot be reopened yet."""
@@ -108,8 +115,11 @@ class LiveSource:
                 self._stop.wait(POLL_S)
                 yield None
                 continue
+            self._device, self.patience_s = device, self._open_s
             try:
                 yield from self._read(device, thinner, turn)
+            except CameraError:  # found out late that it cannot be opened
+                yield None
             finally:
                 device.release()
 
@@ -131,36 +141,80 @@ class LiveSource:
 
     def _read(self, device: Device, thinner: Thinner, turn: int) -> Iterator[Frame]:
         while self._goes_on(turn):
-            ok, image = device.read()
-            now = time.time()
-            if not ok or image is None:
+            shot = device.read()
+            image = None if shot is None else as_bgr(shot[1])
+            if shot is None or image is None or not is_picture(image):
                 return
+            if turn == self._turn:
+                self.patience_s = STALL_S
             self._budget.healed()
-            if thinner.passes(now):
-                yield Frame(image, now, self._participant, self._session, self._index)
+            if thinner.passes(shot[0]):
+                yield Frame(fitted(image), shot[0], self._participant, self._session, self._index)
                 self._index += 1
 
+    def interrupt(self) -> None:
+        """Take the device away from a reader that hangs in it."""
+        self._turn += 1
+        if self._device is not None:
+            self._device.release()
+
     def close(self) -> None:
-        """Free a device that was opened and never read."""
+        """Free the device, whether it was read or not."""
+        self.interrupt()
         if self._waiting is not None:
             self._waiting.release()
 
 
-def open_camera(number: int) -> Device:
-    """Open a camera of this machine.
+class OpenCamera:
+    """A camera of this machine, with the capture times of its driver where it tells them."""
+
+    def __init__(self, capture: Any) -> None:
+        self._capture = capture
+
+    def read(self) -> Shot | None:
+        """The next picture."""
+        ok, image = self._capture.read()
+        stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return (driver_time(time.time(), time.monotonic(), stamp), image) if ok else None
+
+    def release(self) -> None:
+        """Close the device."""
+        self._capture.release()
+
+
+class OpenStream:
+    """A network camera, with capture times worked out from the stream's."""
+
+    def __init__(self, capture: Any) -> None:
+        self._capture = capture
+        self._clock = StreamClock()
+
+    def read(self) -> Shot | None:
+        """The next picture."""
+        ok, image = self._capture.read()
+        stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return (self._clock.time(time.time(), stamp), image) if ok else None
+
+    def release(self) -> None:
+        """Close the connection."""
+        self._capture.release()
+
+
+def open_camera(number: str) -> Device:
+    """Open a camera of this machine by its number.
 
     Raises:
         CameraError: it is missing, or busy.
     """
-    if not camera_present(number):
+    if not camera_present(int(number)):
         there = ", ".join(str(n) for n in camera_numbers()) or "none"
         raise CameraError(f"There is no camera {number} (/dev/video{number}); cameras on this machine: {there}.")
-    capture = cv2.VideoCapture(number)
+    capture = cv2.VideoCapture(int(number))
     ok = capture.isOpened() and capture.read()[0]
     if not ok:
         capture.release()
         raise CameraError(f"Camera {number} gives no picture: another program may be using it, or you may not read it.")
-    return cast(Device, capture)
+    return OpenCamera(capture)
 
 
 def camera_numbers() -> list[int]:
@@ -184,7 +238,7 @@ def open_stream(address: str) -> Device:
     capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
     if not capture.isOpened():
         raise CameraError(f"The stream {without_credentials(address)} cannot be opened: it sends no video.")
-    return cast(Device, capture)
+    return OpenStream(capture)
 
 
 def without_credentials(address: str) -> str:

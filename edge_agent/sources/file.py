@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 from edge_agent.sources.base import Frame, Image, Pacer, aligned_start, session_name
+from perception.pictures import ImageFolder
 from perception.video import Thinner, VideoFile
+
+Recording = VideoFile | ImageFolder
 
 
 class FileSource:
     """A recording of one participant; its clock starts now. Nothing is dropped: it waits for its reader.
 
     Args:
-        path: of the recording.
+        name: for people.
+        opener: opens the recording, or a folder of pictures.
         participant: whose recording it is.
         speed: seconds of the recording in a second; None for as fast as possible.
         fps: most frames a second to yield; None for all.
@@ -29,11 +32,18 @@ class FileSource:
     live = False
 
     def __init__(
-        self, path: Path, participant: str, speed: float | None, fps: float | None, loop: bool, stop: threading.Event
+        self,
+        name: str,
+        opener: Callable[[], Recording],
+        participant: str,
+        speed: float | None,
+        fps: float | None,
+        loop: bool,
+        stop: threading.Event,
     ) -> None:
-        self.name = str(path)
-        self._first = VideoFile(path)  # a broken file is an error before anything starts
-        self._path, self._participant, self._loop = path, participant, loop
+        self.name = name
+        self._opener, self._first = opener, opener()  # a broken file is an error before anything starts
+        self._participant, self._loop = participant, loop
         self._pacer, self._thinner = Pacer(speed, stop), Thinner(fps)
 
     @property
@@ -66,7 +76,7 @@ class FileSource:
             if not self._loop:
                 return
             begin = t + 1 / video.fps
-            video = VideoFile(self._path)
+            video = self._opener()
 
     def close(self) -> None:
         """Nothing is open outside `frames`, but for the first look at the file."""

@@ -39,7 +39,7 @@ def test_scheduled_features_are_close_to_those_of_every_frame(shared_dir: Path) 
     table = edge.tolerance([shared_dir / "videos" / name for name in (CLIP, "intel_head-pose-male.mp4")])
     assert table["face"]["worst"] == table["quality"]["worst"] == 0
     assert 0 < table["emotion"]["worst_mean"] < 0.2
-    assert 0 < table["pose"]["worst_mean"] < 0.4
+    assert 0 < table["pose"]["worst_mean"] < 0.6
 
 
 @pytest.mark.shared

@@ -14,8 +14,9 @@ import pytest
 
 from edge_agent.capture import LiveCapture
 from edge_agent.sources import Frame, Source, SourceOptions, is_live, open_source
-from edge_agent.sources.base import Image, Pacer
+from edge_agent.sources.base import Pacer
 from edge_agent.sources.camera import LiveSource, ReopenBudget, without_credentials
+from edge_agent.sources.device import Shot
 from perception.video import Thinner
 from sentry_proto.errors import CameraError, MediaError
 from tests.edge_agent.trainer import eventually
@@ -29,12 +30,12 @@ class Device:
     def __init__(self, frames: int, then: Callable[[], bool] = lambda: False) -> None:
         self.left, self.then, self.released = frames, then, False
 
-    def read(self) -> tuple[bool, Image | None]:
+    def read(self) -> Shot | None:
         time.sleep(0.002)
         if self.left == 0:
-            return self.then(), None
+            return (time.time(), None) if self.then() else None
         self.left -= 1
-        return True, PICTURE
+        return time.time(), PICTURE
 
     def release(self) -> None:
         self.released = True

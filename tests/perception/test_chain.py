@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -167,3 +168,29 @@ def test_any_order_of_times_is_survived(perception: Perception, portrait: Image)
     perception.reset()
     for t in (1.0, 1.0, 0.5, 1e9, -5.0):
         assert perception.process(portrait, t).t == t
+
+
+@pytest.mark.parametrize("shape", [(4320, 7680, 3), (16, 16, 3), (30, 1900, 3)])
+def test_pictures_of_any_size_are_worked_on(shape: tuple[int, ...]) -> None:
+    result = stand_in().process(np.full(shape, 90, np.uint8), 0.0)
+    values = result.values[np.isfinite(result.values)]
+    assert len(values) > 0
+    assert (values >= LOW[np.isfinite(result.values)]).all()
+
+
+def test_nobody_is_followed_from_one_size_of_pictures_to_another() -> None:
+    face = OneFace()
+    chain = stand_in(face)
+    for i in range(9):
+        result = chain.process(noise(i) if i % 3 else np.ascontiguousarray(noise(i)[::2, ::2]), i / 10)
+        assert not np.isinf(result.values).any()
+        assert np.isnan(result.values[FRAME_INDEX["movement_energy"]]), "a speed needs a past of the same size"
+
+
+@pytest.mark.slow
+def test_the_real_models_survive_pictures_of_changing_size(perception: Perception, portrait: Image) -> None:
+    for i, scale in enumerate((1.0, 0.03125, 2.0, 8.0, 1.0)):
+        size = max(16, int(portrait.shape[1] * scale)), max(16, int(portrait.shape[0] * scale))
+        result = perception.process(np.asarray(cv2.resize(portrait, size), np.uint8), 50.0 + i / 10)
+        assert not np.isinf(result.values).any()
+    assert result.faces == 1

@@ -1,0 +1,136 @@
+"""R4: camera loss heals, with a real reader process that blocks, repeats, fakes success or loses its camera."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from edge_agent.capture import LiveCapture
+from edge_agent.consent import NOT_NEEDED, ConsentBook, Permit
+from edge_agent.loop import Consumer, Loop
+from edge_agent.sources.camera import LiveSource
+from edge_agent.sources.isolated import IsolatedDevice
+from edge_agent.state import State
+from perception.fusion import Second
+from perception.pipeline import FeaturePipeline
+from sentry_proto.errors import CameraError
+from sentry_proto.types import CameraState
+from tests.edge_agent.acted_device import OPENER
+from tests.edge_agent.trainer import eventually
+from tests.perception.stages import stand_in
+
+
+class Keeper(Consumer):
+    """Keeps the seconds, as the store would."""
+
+    def __init__(self) -> None:
+        self.kept: list[Second] = []
+
+    def seconds(self, seconds: list[Second]) -> None:
+        self.kept += seconds
+
+
+class Room:
+    """An agent's loop before an acted camera."""
+
+    def __init__(self, folder: Path) -> None:
+        self.script, self.stop, self.state, self.keeper = folder / "act", threading.Event(), State(), Keeper()
+        self.act("live")
+        opener = partial(IsolatedDevice, OPENER, str(self.script))
+        self.source = LiveSource("acted", opener, "P01", self.stop)
+        capture = LiveCapture(self.source, self.stop)
+        permit = Permit(ConsentBook(Path(os.devnull)), None, NOT_NEEDED)
+        pipeline = FeaturePipeline(stand_in(), "", "")
+        self.loop = Loop(self.source, capture, pipeline, self.keeper, self.state, permit, None, self.stop)
+        self.thread = threading.Thread(target=self.loop.run)
+        self.thread.start()
+
+    def act(self, what: str) -> None:
+        part = self.script.with_suffix(".part")
+        part.write_text(what)
+        part.replace(self.script)
+
+    def opened(self) -> list[float]:
+        return [float(line) for line in self.script.with_suffix(".opened").read_text().split()]
+
+    def shows(self, *states: CameraState) -> Callable[[], bool]:
+        return lambda: self.state.camera in states
+
+    def close(self) -> None:
+        self.stop.set()
+        self.thread.join()
+        self.source.close()
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    room = Room(tmp_path)
+    eventually(room.shows(CameraState.OK), "the acted camera is seen", 30)
+    yield room
+    room.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("act", "shown"),
+    [
+        ("block", CameraState.UNPLUGGED),
+        ("lost", CameraState.UNPLUGGED),
+        ("nothing", CameraState.UNPLUGGED),
+        ("tiny", CameraState.UNPLUGGED),
+        ("repeat", CameraState.FROZEN),
+        ("fake", CameraState.FROZEN),
+        ("dark", CameraState.DARK),
+    ],
+)
+def test_loss_is_shown_within_5_s_and_heals_within_10_s(room: Room, act: str, shown: CameraState) -> None:
+    begin = time.monotonic()
+    room.act(act)
+    eventually(room.shows(shown), f"{shown.value} is shown", 10)
+    assert time.monotonic() - begin < 5
+    time.sleep(3)
+    assert room.state.camera in (shown, CameraState.UNPLUGGED), "and not taken back"
+    begin = time.monotonic()
+    room.act("live")
+    eventually(room.shows(CameraState.OK), "the camera is back", 30)
+    assert time.monotonic() - begin < 10
+    eventually(lambda: len({s.camera_state for s in room.keeper.kept} & {shown, CameraState.UNPLUGGED}), "stored", 5)
+    times = room.opened()
+    assert all(sum(t <= other < t + 60 for other in times) <= 6 for t in times), "the first, and five a minute"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("act", ["grey", "alpha"])
+def test_a_camera_may_change_to_grey_or_alpha(room: Room, act: str) -> None:
+    room.act(act)
+    frames = room.state.frames
+    eventually(lambda: room.state.frames > frames + 20, "frames go on", 10)
+    assert room.state.camera is CameraState.OK
+    assert len(room.opened()) == 1
+
+
+def test_a_camera_that_cannot_be_opened_is_an_error_in_words(tmp_path: Path) -> None:
+    script = tmp_path / "act"
+    script.write_text("lost")
+    with pytest.raises(CameraError, match="There is no camera"):
+        IsolatedDevice(OPENER, str(script)).wait_ready()
+
+
+def test_a_reader_that_hangs_can_be_killed_from_another_thread(tmp_path: Path) -> None:
+    script = tmp_path / "act"
+    script.write_text("live")
+    device = IsolatedDevice(OPENER, str(script))
+    device.wait_ready()
+    assert device.read() is not None
+    script.write_text("block")
+    threading.Timer(0.5, device.release).start()
+    begin = time.monotonic()
+    while device.read() is not None:
+        pass
+    assert time.monotonic() - begin < 3
