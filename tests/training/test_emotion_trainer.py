@@ -22,7 +22,7 @@ from training.export import expression
 from training.trainers import emotion_trainer
 from training.trainers.emotion_network import ExpressionNetwork
 from training.trainers.emotion_recipe import Recipe
-from training.trainers.emotion_teacher import teacher_shares
+from training.trainers.emotion_teacher import annotator_shares, teacher_shares
 from training.trainers.emotion_training import Training, TrainingData, load_network, load_training_data
 
 
@@ -123,7 +123,8 @@ def _write_data(folder: Path) -> Path:
 
 
 def test_class_weights_raise_the_rare_and_keep_the_mean() -> None:
-    data = replace(_data(), labels=torch.tensor([0] * 90 + [1] * 10))
+    none = torch.zeros(100, 7)
+    data = replace(_data(), labels=torch.tensor([0] * 90 + [1] * 10), votes=none, teacher=none)
     even, full = (Training(_recipe(class_weighting=w), data, init=None).class_weights for w in (0.0, 1.0))
     assert torch.equal(even, torch.ones(7))
     assert float(full[1] / full[0]) == pytest.approx(9.0)
@@ -169,10 +170,31 @@ def test_teacher_files_are_averaged_over_mirror_images(tmp_path: Path) -> None:
     assert teacher_shares([path, path], faces.numpy()) == pytest.approx(expected.numpy(), abs=1e-4)
 
 
+def test_annotators_say_what_the_label_usually_is() -> None:
+    rng = np.random.default_rng(0)
+    seen = rng.integers(0, 3, 3000)
+    votes = np.eye(7, dtype=np.float32)[np.array([0, 3, 6])[seen]]
+    labels = np.where(rng.random(3000) < 0.3, 4, np.array([0, 3, 6])[seen])  # a third is called sad, whatever they saw
+    votes[0] = 0
+    shares = annotator_shares(votes, labels)
+    assert shares.sum(axis=1) == pytest.approx(np.ones(3000), abs=1e-5)
+    assert shares[0].argmax() == labels[0]
+    assert shares[0].max() == 1
+    assert shares[1:, 4] == pytest.approx(np.full(2999, 0.3), abs=0.04)
+
+    data = replace(_data(), votes=torch.eye(7)[_data().labels])
+    soft = Training(_recipe(annotator_weight=0.6), data, init=None).targets[:, :7]
+    assert soft.sum(dim=1).numpy() == pytest.approx(np.ones(len(soft)), abs=1e-5)
+
+
 def test_options_that_do_not_fit_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = _write_data(tmp_path)
     assert emotion_trainer.main(["--data", str(data), "--from-scratch", "--teacher-weight", "0.5"]) == 2
     assert "--teacher FILE and --teacher-weight" in capsys.readouterr().err
+    assert emotion_trainer.main(["--data", str(data), "--from-scratch", "--annotator-weight", "0.5"]) == 2
+    assert "--annotator-weight needs FER+ votes" in capsys.readouterr().err
+    assert emotion_trainer.main(["--data", str(data), "--from-scratch", "--annotator-weight", "1.5"]) == 2
+    assert "together at most 1" in capsys.readouterr().err
     assert emotion_trainer.main(["--resume", str(tmp_path)]) == 2
     assert "is not the folder of a run: files.json is missing" in capsys.readouterr().err
     assert emotion_trainer.main(["--resume", str(tmp_path), "--batch", "3"]) == 2

@@ -21,6 +21,7 @@ class Recipe:
         mixup_share, mixup_alpha: of the batches; of the Beta distribution.
         votes_weight: of the second head's loss, which learns the FER+ vote shares.
         teacher_weight: share of the first head's loss that follows the teacher's probabilities.
+        annotator_weight: share of it that follows what FER2013's label usually is where annotators voted so.
         average_decay: of the moving average of the weights, which is what is judged and exported.
         bfloat16: mixed precision on a CPU as well; with the right instructions it makes "face" 1.8 times as fast, and
             MobileNetV3 slower. On a GPU it is always on.
@@ -42,6 +43,7 @@ class Recipe:
     mixup_alpha: float = 0.2
     votes_weight: float = 0.5
     teacher_weight: float = 0.0
+    annotator_weight: float = 0.0
     average_decay: float = 0.998
     bfloat16: bool = False
     seed: int = 0

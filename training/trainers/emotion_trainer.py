@@ -204,10 +204,14 @@ def _fresh(options: argparse.Namespace) -> Job:
     recipe = Recipe(**_given(options))
     if bool(options.teacher) != (recipe.teacher_weight > 0):
         raise ValueError("--teacher FILE and --teacher-weight above 0 belong together")
+    if not 0 <= recipe.teacher_weight + recipe.annotator_weight <= 1:
+        raise ValueError("--teacher-weight and --annotator-weight are shares: together at most 1")
     data = fer2013.find_data(options.data)
     init = None if options.from_scratch else _find_init(options.init, recipe.backbone)
     run = options.run or Path("runs") / time.strftime("expression-%Y%m%d-%H%M%S")
     votes = None if options.no_votes else fer2013.find_ferplus(options.ferplus, data)
+    if votes is None and recipe.annotator_weight > 0:
+        raise ValueError("--annotator-weight needs FER+ votes: put ferplus*.csv beside the data or name it: --ferplus")
     if (run / "last.pt").exists():
         raise ValueError(f"{run} holds a run already; go on with it: --resume {run}")
     run.mkdir(parents=True, exist_ok=True)

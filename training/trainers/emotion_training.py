@@ -26,7 +26,7 @@ from training.datasets.transforms import augment, mixup
 from training.evaluation.metrics import ClassificationReport, classification_report
 from training.trainers.emotion_network import ExpressionNetwork, MovingAverage
 from training.trainers.emotion_recipe import Recipe
-from training.trainers.emotion_teacher import describe_teacher, teacher_shares
+from training.trainers.emotion_teacher import annotator_shares, describe_teacher, teacher_shares
 
 CLASSES = len(fer2013.EMOTIONS)
 LARGEST_GRADIENT = 5.0
@@ -115,6 +115,7 @@ class Training:
         self.model: nn.Module = self.network
         if self.place.workers > 1:
             self.model = nn.parallel.DistributedDataParallel(self.network)
+        self.targets = _targets(recipe, data)
         self.class_weights = _class_weights(data.labels, recipe.class_weighting).to(self.place.device)
         self.epoch = 0
         self.best = 0.0
@@ -156,9 +157,7 @@ class Training:
     def _loss(self, chosen: Tensor) -> Tensor:
         device = self.place.device
         images = augment(self.data.images[chosen].to(device))
-        labels = functional.one_hot(self.data.labels[chosen], CLASSES).float()
-        softened = torch.lerp(labels, self.data.teacher[chosen], self.recipe.teacher_weight)
-        targets = torch.cat([softened, self.data.votes[chosen]], dim=1).to(device)
+        targets = self.targets[chosen].to(device)
         if float(torch.rand(())) < self.recipe.mixup_share:
             images, targets = mixup(images, targets, self.recipe.mixup_alpha)
         with self.place.mixed_precision(self.recipe.bfloat16):
@@ -210,6 +209,16 @@ def load_network(checkpoint: Path) -> ExpressionNetwork:
     network = ExpressionNetwork(recipe.backbone, recipe.pixels, recipe.dropout)
     network.load_state_dict(state["average"])
     return network.eval().requires_grad_(False)
+
+
+def _targets(recipe: Recipe, data: TrainingData) -> Tensor:
+    """Of the first head and the second, float32 [n, 14]."""
+    labels = functional.one_hot(data.labels, CLASSES).float()
+    first = torch.lerp(labels, data.teacher, recipe.teacher_weight)
+    if recipe.annotator_weight > 0:
+        annotators = torch.from_numpy(annotator_shares(data.votes.numpy(), data.labels.numpy()))
+        first += recipe.annotator_weight * (annotators - labels)
+    return torch.cat([first, data.votes], dim=1)
 
 
 def _class_weights(labels: Tensor, exponent: float) -> Tensor:
