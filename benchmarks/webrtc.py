@@ -80,7 +80,8 @@ def read_stamp(image: Image, now: float) -> float | None:
     ms, check = code >> CHECK, code & 255
     if sum(ms.to_bytes(3, "big")) % 256 != check:
         return None
-    return now - ((int(1000 * now) - ms) % 2**BITS) / 1000
+    age_ms = (int(1000 * now) - ms) % 2**BITS
+    return float(now - age_ms / 1000)
 
 
 class Ages:

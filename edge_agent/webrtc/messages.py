@@ -55,8 +55,8 @@ def read(text: str | bytes) -> Said:
     fields = {name: raw.get(name, "") for name in TEXTS.get(kind, ())}
     if not all(isinstance(value, str) for value in fields.values()) or (fields and not any(fields.values())):
         raise MalformedMessage(f"a message of type {kind} lacks {' or '.join(fields)}")
-    if kind == "offer" and "m=audio" in fields["sdp"]:
-        raise MalformedMessage("the offer holds sound, which is never taken")
+    if kind == "offer" and ("m=video" not in fields["sdp"] or "m=audio" in fields["sdp"]):
+        raise MalformedMessage("the offer holds no video, or sound, which is never taken")
     return Said(kind, **fields)
 
 

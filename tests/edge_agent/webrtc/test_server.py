@@ -1,0 +1,115 @@
+"""The sockets: what strangers get, what the page is allowed, and who may open the WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import ClientConnection, connect
+
+from edge_agent.webrtc.server import PAGE, Server
+from sentry_proto.errors import PeerUnreachable
+from tests.e2e.study import eventually, free_port
+from tests.edge_agent.webrtc.test_visit import Place
+
+
+class Running:
+    """A server in a thread, on a place of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.place = Place(folder)
+        self.port = free_port(1)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.stop = threading.Event()
+        server = Server(self.place.lobby, lambda: None)
+        self.thread = threading.Thread(target=lambda: asyncio.run(server.run("127.0.0.1", self.port, None, self.stop)))
+        self.thread.start()
+
+    def get(self, path: str) -> Any:
+        return urllib.request.urlopen(self.url + path, timeout=5)
+
+    def socket(self, origin: str | None = None) -> ClientConnection:
+        return connect(f"ws://127.0.0.1:{self.port}/socket", origin=origin or self.url)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    made = Running(tmp_path_factory.mktemp("agent"))
+
+    def answers() -> bool | None:
+        try:
+            return bool(made.get("/").status == 200)
+        except OSError:
+            return None
+
+    eventually(answers, 10, "the server answers")
+    yield made
+    made.stop.set()
+    made.thread.join(10)
+
+
+@pytest.mark.parametrize("path", PAGE)
+def test_the_page_comes_whole_and_may_load_from_nowhere_else(running: Running, path: str) -> None:
+    answer = running.get(path)
+    body = answer.read().decode()
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert "microphone=()" in answer.headers["Permissions-Policy"]
+    assert "http://" not in body.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in body
+
+
+@pytest.mark.parametrize("path", ["/invites.json", "/../consent.json", "/page.js/", "/socket2"])
+def test_there_is_nothing_else(running: Running, path: str) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        running.get(path)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null"])
+def test_no_other_page_speaks_to_the_agent(running: Running, origin: str) -> None:
+    with pytest.raises(Exception, match="403"):
+        running.socket(origin)
+
+
+def test_a_link_is_shown_what_it_would_agree_to(running: Running) -> None:
+    with running.socket() as socket:
+        socket.send(json.dumps({"type": "hello", "token": running.place.link()}))
+        assert json.loads(socket.recv(5))["text"] == "Please read."
+
+
+def test_a_guess_is_refused_in_words_and_disconnected(running: Running) -> None:
+    with running.socket() as socket:
+        socket.send(json.dumps({"type": "hello", "token": "guess"}))
+        assert json.loads(socket.recv(5)) == {"type": "refused", "reason": "unknown"}
+        assert list(socket) == []
+
+
+@pytest.mark.parametrize("text", ["nonsense", '{"type": "stop"}', b"\x00\xff", "x" * 70_000])
+def test_what_makes_no_sense_ends_that_connection_only(running: Running, text: str | bytes) -> None:
+    with running.socket() as socket:
+        socket.send(text)
+        socket.socket.settimeout(5)
+        with pytest.raises(Exception, match=r"100|1009|close"):
+            socket.recv(5)
+    assert running.get("/").status == 200
+
+
+def test_consent_before_the_text_was_asked_for_is_no_consent(running: Running) -> None:
+    before = len(running.place.consents.records)
+    with running.socket() as socket:
+        socket.send(json.dumps({"type": "consent", "version": "page 1"}))
+        assert list(socket) == []
+    assert len(running.place.consents.records) == before
+
+
+def test_a_taken_port_is_reported_in_words(running: Running) -> None:
+    server = Server(running.place.lobby, lambda: None)
+    with pytest.raises(PeerUnreachable, match=f"port {running.port}"):
+        asyncio.run(server.run("127.0.0.1", running.port, None, threading.Event()))
