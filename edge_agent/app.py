@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -19,7 +20,7 @@ import numpy as np
 from edge_agent.capture import capture
 from edge_agent.consent import NOT_NEEDED, PUPPET_CONSENT, ConsentBook, Permit, check_participant
 from edge_agent.folder import lock_folder, make_folder
-from edge_agent.heads import Heads, provider
+from edge_agent.heads import Heads
 from edge_agent.link import Link
 from edge_agent.loop import Loop
 from edge_agent.observer import Observer
@@ -30,7 +31,9 @@ from edge_agent.slots import Slots
 from edge_agent.sources import PUPPET, SourceOptions, is_live, open_source
 from edge_agent.state import RunOptions, State
 from edge_agent.watch import Watch
+from edge_agent.watchdog import watchdog
 from perception.chain import Perception
+from perception.emotion import ExpressionModel
 from perception.pipeline import FeaturePipeline
 from perception.schedule import EVERY_FRAME, LEVELS, Schedule
 from sentry_proto.errors import InputError, SentryError
@@ -64,7 +67,10 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         state = State(heads=slots.start())
         schedule = Schedule(EVERY_FRAME if options.every_frame else LEVELS)
         preview = stack.enter_context(previewing(options, state))
-        models = preview.models(schedule) if preview else Perception(schedule=schedule)
+        expression = ExpressionModel(provider=options.provider)
+        models = (
+            preview.models(schedule, expression) if preview else Perception(expression=expression, schedule=schedule)
+        )
         pipeline = FeaturePipeline(stack.enter_context(models), "", "")
         audit = selector.set_audit_probability
         link = Link(key, options.data_dir, options.quota, slots, state, audit, stop.set) if key else None
@@ -73,11 +79,33 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
             link.forget(consents.withdrawn_ids())
         observer = preview.observer(selector) if preview else Observer(selector)
         watch = Watch(observer, state, permit, link.outbox.put if link else discard, slots.confirm)
-        loop = Loop(source, capture(source, stop), pipeline, watch, state, permit, options.duration, stop, schedule)
-        log.info("%s", start_line(options, source.name, state, slots.words))
+        alive = stack.enter_context(closing(watchdog()))
+        frames = capture(source, stop)
+        loop = Loop(source, frames, pipeline, watch, state, permit, options.duration, stop, schedule, alive.passed)
+        stack.enter_context(offering(options, loop, watch, state, link))
+        log.info("%s", start_line(options, source.name, state, expression.provider, slots.words))
         ended_by = drive(loop, link, consents)
         slots.confirm(state.version)
-        return report(loop, watch, state, source.name, link, ended_by), ended_by
+        return report(loop, watch, state, source.name, expression.provider, link, ended_by), ended_by
+
+
+@contextmanager
+def offering(options: RunOptions, loop: Loop, watch: Watch, state: State, link: Link | None) -> Iterator[None]:
+    """Offer figures to Prometheus, if that was asked for."""
+    if options.metrics is None:
+        yield
+        return
+    from edge_agent.metrics import AgentCollector, offered  # noqa: PLC0415 - few ask for it
+
+    collector = AgentCollector(
+        lambda: {**loop.figures(), **watch.figures()},
+        state,
+        link.outbox.totals if link else lambda: Totals(0, 0, 0, 0),
+        lambda: state.rate.value(time.monotonic()),
+    )
+    with offered(collector, *options.metrics) as port:
+        log.info("figures for Prometheus at http://%s:%d/metrics", options.metrics[0], port)
+        yield
 
 
 def drive(loop: Loop, link: Link | None, consents: ConsentBook) -> SentryError | None:
@@ -98,7 +126,13 @@ def discard(records: list[Record], scored: list[Scored]) -> None:
 
 
 def report(
-    loop: Loop, watch: Watch, state: State, source: str, link: Link | None, ended_by: SentryError | None
+    loop: Loop,
+    watch: Watch,
+    state: State,
+    source: str,
+    provider: str,
+    link: Link | None,
+    ended_by: SentryError | None,
 ) -> dict[str, Any]:
     """The run in figures, for `--json`."""
     totals = link.outbox.totals() if link else Totals(0, 0, 0, 0)
@@ -111,7 +145,7 @@ def report(
         "model_version": state.version,
         "update_state": state.update_state,
         "trainer": link.uplink.words if link else "none",
-        "provider": provider(),
+        "provider": provider,
         "error": str(ended_by or ""),
     }
 
@@ -165,10 +199,10 @@ def previewing(options: RunOptions, state: State) -> Iterator[Preview | None]:
         yield preview
 
 
-def start_line(options: RunOptions, source: str, state: State, trouble: str) -> str:
+def start_line(options: RunOptions, source: str, state: State, provider: str, trouble: str) -> str:
     """What everybody in the room should know."""
     who = "the puppet" if options.source == PUPPET else f"participant {options.participant}"
     model = f"model version {state.version}" if state.heads else "no model yet"
     where = "features go to the trainer" if options.key else "nothing leaves this process"
-    line = f"RECORDING {who} from {source}: {model}, ONNX Runtime {provider()}, {where}; no picture is kept."
+    line = f"RECORDING {who} from {source}: {model}, expressions on {provider}, {where}; no picture is kept."
     return f"{line} Note: {trouble}." if trouble else line

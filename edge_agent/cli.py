@@ -17,9 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
+from edge_agent.json_log import JsonFormatter
 from edge_agent.webrtc.cli import add_webrtc
 from perception.session_metadata import PURPOSES
-from sentry_proto.errors import InputError, MissingDependency, SentryError
+from sentry_proto.errors import EnvironmentFault, InputError, MissingDependency, SentryError
 from sentry_proto.pipes import unread
 
 Choice = TypeVar("Choice")
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The console script; returns the exit code."""
     options = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="sentry-agent: %(message)s", stream=sys.stderr, force=True)
+    if options.log_format == "json":
+        logging.getLogger().handlers[0].setFormatter(JsonFormatter())
     try:
         status = int(options.command(options))
         sys.stdout.flush()
@@ -55,6 +58,7 @@ def default_data_dir() -> Path:
 def _run(options: argparse.Namespace) -> int:
     require_libraries()
     from edge_agent.app import run  # noqa: PLC0415 - after the check for system libraries
+    from edge_agent.metrics import address  # noqa: PLC0415
     from edge_agent.state import RunOptions  # noqa: PLC0415
     from sentry_proto.tasks import DEFAULT_TASKS, load_tasks  # noqa: PLC0415
 
@@ -74,6 +78,8 @@ def _run(options: argparse.Namespace) -> int:
             duration=options.duration,
             loop=options.loop,
             every_frame=options.every_frame,
+            provider=options.provider,
+            metrics=address(options.metrics) if options.metrics else None,
             preview=options.preview,
             preview_picture=options.preview_picture,
         ),
@@ -174,6 +180,20 @@ def _extract(options: argparse.Namespace) -> int:
     return 0
 
 
+def _doctor(options: argparse.Namespace) -> int:
+    require_libraries()
+    from edge_agent.doctor import Patient, examine  # noqa: PLC0415 - after the check for system libraries
+
+    findings = []
+    for finding in examine(Patient(options.source, options.provider, options.key)):
+        findings.append(finding)
+        if not options.json:
+            print(f"{'ok ' if finding.well else 'BAD'} {finding.topic + ':':10} {finding.words}", flush=True)
+    if options.json:
+        print(json.dumps([vars(finding) for finding in findings]))
+    return 0 if all(finding.well for finding in findings) else EnvironmentFault.exit_code
+
+
 def _grant(options: argparse.Namespace) -> int:
     from edge_agent.consent import ConsentBook, describe, end_of_day  # noqa: PLC0415
     from edge_agent.folder import make_folder  # noqa: PLC0415
@@ -244,11 +264,13 @@ def stop_on_signal() -> threading.Event:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sentry-agent", description=__doc__)
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object an event")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="watch a source, score windows, send what is selected"))
     _add_record(commands.add_parser("record", help="record a session for training, with the participant's answers"))
     remote = commands.add_parser("webrtc", help="serve a page by which participants at other machines take part")
     add_webrtc(remote, default_data_dir(), _positive)
+    _add_doctor(commands.add_parser("doctor", help="look whether everything is here that the agent needs"))
     extract = commands.add_parser("extract", help="write a recording's features as Parquet")
     extract.add_argument("video", type=Path)
     extract.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
@@ -284,10 +306,25 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--loop", action="store_true", help="begin a recording anew at its end")
     add("--preview", type=int, metavar="PORT", help="show points, estimates and alerts in a browser on this machine")
     add("--preview-picture", action="store_true", help="the camera's picture, too; needs a consent with --video")
+    add("--metrics", metavar="[HOST:]PORT", help="offer figures to Prometheus there; on this machine without HOST")
+    _add_provider(run)
     add("--every-frame", action="store_true", help="let every model look at every frame, whatever it costs")
     add("--json", action="store_true", help="print a report as JSON at the end")
     _add_data_dir(run)
     run.set_defaults(command=_run)
+
+
+def _add_doctor(doctor: argparse.ArgumentParser) -> None:
+    doctor.add_argument("--source", default="0", help="as of run (default: 0); nothing of it is kept")
+    doctor.add_argument("--key", type=Path, help="this machine's key file; without one the trainer is not asked")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    _add_provider(doctor)
+    doctor.set_defaults(command=_doctor)
+
+
+def _add_provider(command: argparse.ArgumentParser) -> None:
+    names = "auto, cpu, cuda, openvino, coreml or directml"
+    command.add_argument("--provider", default="auto", help=f"what runs the expression model: {names} (default: auto)")
 
 
 def _add_record(record: argparse.ArgumentParser) -> None:

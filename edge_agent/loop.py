@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from edge_agent.capture import Capture
@@ -55,6 +56,7 @@ class Loop:
         duration: seconds of the source's clock after which the loop ends; None for no end.
         stop: ends the loop.
         schedule: which frames are used; told how the work on a live source goes. All are if None.
+        passed: told, in monotonic seconds, that a frame went through everything.
     """
 
     def __init__(
@@ -68,8 +70,9 @@ class Loop:
         duration: float | None,
         stop: threading.Event,
         schedule: Schedule | None = None,
+        passed: Callable[[float], None] = lambda now: None,
     ) -> None:
-        self._schedule = schedule or Schedule(EVERY_FRAME)
+        self._schedule, self._passed = schedule or Schedule(EVERY_FRAME), passed
         self._skipped = 0
         self._source, self._capture, self._pipeline, self._consumer = source, capture, pipeline, consumer
         self._state, self._permit, self._duration, self._stop = state, permit, duration, stop
@@ -154,8 +157,10 @@ class Loop:
         self._watch_frozen(now)
 
     def _worked(self, frame: Frame, began: float) -> None:
+        now = time.monotonic()
+        self._passed(now)
         if self._source.live:
-            now, age_s = time.monotonic(), time.time() - frame.time
+            age_s = time.time() - frame.time
             self.timings.add({"capture_to_feature": 1000 * age_s})
             self._schedule.worked(now, now - began, age_s)
 

@@ -17,6 +17,7 @@ from edge_agent.heads import Heads
 from edge_agent.observer import Observer, Outcome
 from edge_agent.state import State
 from perception.chain import FrameResult, Image, Perception
+from perception.emotion import ExpressionModel
 from perception.face import FaceScan, FaceTracker
 from perception.pose import PoseLandmarker, visible
 from perception.schedule import Schedule
@@ -51,9 +52,9 @@ class Preview:
         self._judged: dict[str, Any] = {"tasks": [], "standing_out": [], "data": None}
         self._image: Image | None = None
 
-    def models(self, schedule: Schedule) -> Perception:
+    def models(self, schedule: Schedule, expression: ExpressionModel | None = None) -> Perception:
         """The shipped models, listened in on."""
-        return SeenPerception(self, schedule)
+        return SeenPerception(self, schedule, expression)
 
     def observer(self, selector: Selector) -> Observer:
         """An observer, listened in on."""
@@ -200,9 +201,9 @@ class SeenPose(PoseLandmarker):
 class SeenPerception(Perception):
     """Tells a preview of each frame."""
 
-    def __init__(self, preview: Preview, schedule: Schedule) -> None:
+    def __init__(self, preview: Preview, schedule: Schedule, expression: ExpressionModel | None) -> None:
         self._preview, self._points, self._limbs = preview, SeenFace(), SeenPose()
-        super().__init__(face=self._points, pose=self._limbs, schedule=schedule)
+        super().__init__(face=self._points, expression=expression, pose=self._limbs, schedule=schedule)
 
     def process(self, image: Image, t: float) -> FrameResult:
         """As ever."""

@@ -35,6 +35,8 @@ class RunOptions:
         duration: seconds of the source's clock after which the run ends; None for no end.
         loop: whether a recording begins anew at its end.
         every_frame: whether every model looks at every frame, as in recordings for training, whatever it costs.
+        provider: what runs the expression model, see `perception.providers`.
+        metrics: host and port at which figures are offered to Prometheus; None for nowhere.
         preview: port of the live preview on this machine; 0 for any free one, None for no preview.
         preview_picture: whether the preview shows the camera's picture, which the consent must cover.
     """
@@ -52,6 +54,8 @@ class RunOptions:
     duration: float | None = None
     loop: bool = False
     every_frame: bool = False
+    provider: str = "auto"
+    metrics: tuple[str, int] | None = None
     preview: int | None = None
     preview_picture: bool = False
 

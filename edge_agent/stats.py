@@ -44,10 +44,11 @@ class Timings:
             self._ms[name].append(1000 * (time.perf_counter() - start))
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Median and 95th percentile of each stage."""
+        """Median and 95th percentile of each stage; may be asked for from any thread."""
+        now = {stage: list(ms) for stage, ms in list(self._ms.items())}
         return {
             stage: {"median_ms": round(float(np.median(ms)), 3), "p95_ms": round(float(np.percentile(ms, 95)), 3)}
-            for stage, ms in self._ms.items()
+            for stage, ms in now.items()
         }
 
 

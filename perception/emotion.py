@@ -10,14 +10,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from perception.bundles import model_path
+from perception.providers import AUTO, candidates, check_running, offered
 from sentry_proto.errors import MissingDependency
 from sentry_proto.layout import EMOTIONS
 from sentry_proto.types import Float32
 
 MODEL = "expression.onnx"
-
-PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
-"""In order of preference; others that a build may offer call remote services."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,28 +31,32 @@ class ExpressionModel:
 
     Args:
         path: of the ONNX graph; the shipped one if None.
+        provider: what is to run it, one of `providers.CHOICES` or `providers.AUTO`.
 
     Raises:
-        MissingDependency: the file is absent, or its inputs and outputs are not those of an expression model.
+        InputError: there is no such provider.
+        MissingDependency: the provider is missing, the file is absent, or its inputs and outputs are not those of an
+            expression model.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, provider: str = AUTO) -> None:
         source = path or model_path(MODEL)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # one camera, one core
         options.log_severity_level = 3
-        offered = onnxruntime.get_available_providers()
+        wanted = candidates(provider, offered())
         try:
-            self._session = onnxruntime.InferenceSession(source, options, [p for p in PROVIDERS if p in offered])
+            self._session = onnxruntime.InferenceSession(source, options, wanted)
         except Exception as error:
             raise MissingDependency(f"The expression model {source} cannot be loaded: {error}") from error
+        check_running(provider, self._session)
         outputs = {output.name for output in self._session.get_outputs()}
         if [i.name for i in self._session.get_inputs()] != ["faces"] or not {"probabilities", "embedding"} <= outputs:
             raise MissingDependency(f"{source} is not an expression model: it has other inputs and outputs.")
 
     @property
     def provider(self) -> str:
-        """What runs the graph: `CUDAExecutionProvider` or `CPUExecutionProvider`."""
+        """What runs the graph, such as `CPUExecutionProvider`."""
         return str(self._session.get_providers()[0])
 
     def __call__(self, faces: NDArray[np.uint8]) -> Expressions:

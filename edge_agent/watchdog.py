@@ -1,0 +1,60 @@
+"""Tells systemd that the agent works, by sd_notify(3): a line of text to a datagram socket.
+
+The watchdog is fed only when a frame has passed through all of the chain: a process that merely lives, with one stage
+in a deadlock or a camera that gives nothing, is restarted after `WatchdogSec`. Without systemd all this does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Mapping
+
+
+class Watchdog:
+    """One service's line to its manager.
+
+    Args:
+        address: of the manager's socket, `@` for the abstract name space; None for no manager.
+        timeout_s: after which the manager restarts the service; None for no watchdog.
+    """
+
+    def __init__(self, address: str | None, timeout_s: float | None) -> None:
+        self._address = "\0" + address[1:] if address and address.startswith("@") else address
+        self._interval = timeout_s / 4 if timeout_s else None
+        self._fed = float("-inf")
+        self._ready = False
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], pid: int) -> Watchdog:
+        """The manager that the environment of this process names."""
+        for_us = environment.get("WATCHDOG_PID", str(pid)) == str(pid)
+        limit = environment.get("WATCHDOG_USEC", "") if for_us else ""
+        return cls(environment.get("NOTIFY_SOCKET"), int(limit) / 1e6 if limit.isdecimal() and int(limit) else None)
+
+    def passed(self, now: float) -> None:
+        """A frame has passed at `now`, monotonic seconds; the first one says that the service is ready."""
+        if not self._ready:
+            self._ready = True
+            self._send("READY=1\nSTATUS=watching")
+        if self._interval is not None and now - self._fed >= self._interval:
+            self._fed = now
+            self._send("WATCHDOG=1")
+
+    def close(self) -> None:
+        """The service ends by itself."""
+        self._send("STOPPING=1")
+        if self._socket is not None:
+            self._socket.close()
+
+    def _send(self, text: str) -> None:
+        if self._socket is not None and self._address:
+            with contextlib.suppress(OSError):  # the manager is gone or busy: nothing that the agent could mend
+                self._socket.sendto(text.encode(), socket.MSG_DONTWAIT, self._address)
+
+
+def watchdog() -> Watchdog:
+    """This process's own."""
+    return Watchdog.of(os.environ, os.getpid())
