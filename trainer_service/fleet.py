@@ -72,7 +72,7 @@ class Fleet:
 
 def _describe(name: str, sighting: _Sighting | None, now: Moment) -> dict[str, Any]:
     if sighting is None:
-        nothing = dict.fromkeys(("last_seen", "silent_s", *SHOWN))
+        nothing = dict.fromkeys(("last_seen", "silent_s", "clock_off_s", *SHOWN))
         return {"name": name, "alive": False, "seen": False, **nothing}
     fresh = sighting.monotonic is not None  # measured on a clock that does not jump
     silent = (
@@ -84,5 +84,6 @@ def _describe(name: str, sighting: _Sighting | None, now: Moment) -> dict[str, A
         "seen": True,
         "last_seen": sighting.wall,
         "silent_s": round(silent, 3),
+        "clock_off_s": round(sighting.fields["time"] - sighting.wall, 3),
         **{field: sighting.fields[field] for field in SHOWN},
     }

@@ -17,7 +17,7 @@ def test_silence_is_loud() -> None:
     told = {entry["name"]: entry for entry in fleet.describe(["lab-2", "lab-1"], later(PEER_DEAD_S + 1))}
     assert (told["lab-1"]["alive"], told["lab-1"]["silent_s"]) == (False, PEER_DEAD_S + 1)
     assert told["lab-2"] == {**dict.fromkeys(SHOWN), "name": "lab-2", "alive": False, "seen": False} | dict.fromkeys(
-        ("last_seen", "silent_s")
+        ("last_seen", "silent_s", "clock_off_s")
     )
 
 
