@@ -26,7 +26,7 @@ from training.active_learning.personal import shift
 from training.evaluation.gate import figures
 from training.evaluation.personal import PersonWindows, judge_offset
 
-PEOPLE, QUICK_PEOPLE = 400, 60
+PEOPLE, QUICK_PEOPLE = 200, 60
 BIASES = (0.0, 0.5, 1.0, 1.5)
 LABELS = (30, 60, 120)
 LATER = 2_000

@@ -15,8 +15,7 @@ windows that had ended when the block's first one began, on what the generic hea
 time; so neither the offset nor the head knows the label that judges. It is used when it has beaten the generic head on
 enough windows and the lower end of the interval of its improvement over blocks (`training.evaluation.gate.improvement`)
 lies above 0. As this is asked anew with every label, the interval is a wide one. Minutes as clusters would be too many:
-a state and a mood last longer, and people without any bias were then given an offset six times as often
-(`benchmarks.personal`).
+a state and a mood last longer, and more people whom the head suits were then given an offset.
 """
 
 from __future__ import annotations
