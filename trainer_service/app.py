@@ -23,15 +23,17 @@ from sentry_proto.curve import Gatekeeper
 from sentry_proto.keys import AGENT, CONTROL, Endpoints
 from sentry_proto.tasks import DEFAULT_TASKS, Task, load_tasks
 from trainer_service import keyring
+from trainer_service.canary import DEFAULT_SECONDS, Running
 from trainer_service.control_api import ControlApi
 from trainer_service.database import Database
 from trainer_service.enrolment import Enrolment
-from trainer_service.fleet import Fleet
+from trainer_service.fleet import Fleet, Moment
 from trainer_service.ingest import Intake
 from trainer_service.keyring import Home
 from trainer_service.learner import Learner
 from trainer_service.policy import DEFAULT_PER_RUN
 from trainer_service.publisher import Publisher
+from trainer_service.rollout import Rollout
 from trainer_service.sockets import Context, IngestThread, RequestThread
 from trainer_service.store import Store
 from trainer_service.update_server import Updates
@@ -53,6 +55,7 @@ class Settings:
         labels_per_run: how many new labels of a task start a run.
         retrain_every_s: seconds after which a single new label starts one; None for never.
         database: the address of a PostgreSQL database; None for the file in the folder.
+        canary_s: how long one agent runs a new version before the others get it; 0 for not at all.
     """
 
     home: Home
@@ -60,6 +63,7 @@ class Settings:
     labels_per_run: int = DEFAULT_PER_RUN
     retrain_every_s: float | None = None
     database: str | None = None
+    canary_s: float = DEFAULT_SECONDS
 
     @property
     def where(self) -> Database:
@@ -114,24 +118,27 @@ def running(settings: Settings) -> Iterator[Trainer]:
 
         ends, secret = server.endpoints, server.secret
         intake = Intake(
-            store, fleet, allowed, settings.tasks, lambda: learner.model_version,
+            store, fleet, allowed, settings.tasks, lambda agent: rollout.offered(agent),  # noqa: PLW0108
             lambda now: learner.audit_probability(now),  # noqa: PLW0108 - there is no learner yet
             lambda participant: learner.personal.of(participant),  # noqa: PLW0108
         )  # fmt: skip
         ingest = _closing(stack, IngestThread(context, ends.ingest, secret, intake, allowed), IngestThread.stop)
         publisher = Publisher(home.repository, signers)
         worker = _closing(stack, Worker(settings.where, settings.tasks), Worker.close)
+        rollout = Rollout(store, publisher, lambda version: _running(fleet, allowed, version), settings.canary_s)
         learner = Learner(
             store, publisher, worker, settings.tasks, settings.labels_per_run, ingest.pulse_now,
-            settings.retrain_every_s,
+            settings.retrain_every_s, rollout,
         )  # fmt: skip
         store.on_labels = learner.nudge
         _closing(stack, learner, Learner.stop)
-        served = Updates(home.repository)
+        served = Updates(home.repository, rollout.is_canary)
         updates = RequestThread("updates", context, ends.updates, secret, AGENT, allowed, served.answer)
         _closing(stack, updates, RequestThread.stop)
         api = ControlApi(store, fleet, allowed, settings.tasks, learner, time.time())
-        control = RequestThread("control", context, ends.control, secret, CONTROL, allowed, api.answer)
+        control = RequestThread(
+            "control", context, ends.control, secret, CONTROL, allowed, lambda data, _: api.answer(data)
+        )
         _closing(stack, control, RequestThread.stop)
 
         threads = (ingest, updates, control, learner)
@@ -139,6 +146,11 @@ def running(settings: Settings) -> Iterator[Trainer]:
             thread.start()
         yield Trainer(ends, threads)
         log.info("ending; %s", dict(intake.counts) or "no agent called")
+
+
+def _running(fleet: Fleet, allowed: Enrolment, version: int) -> dict[str, Running]:
+    """How all enrolled agents stand with a version."""
+    return fleet.running(allowed.names(AGENT), version, Moment(time.time(), time.monotonic()))
 
 
 def serve(settings: Settings, ended: threading.Event, announce: Callable[[Endpoints], None]) -> None:

@@ -23,6 +23,7 @@ from sentry_proto.keys import CONTROL, Endpoints, KeyFile
 from sentry_proto.pipes import unread
 from trainer_service import keyring, report_export
 from trainer_service.app import Settings, serve
+from trainer_service.canary import DEFAULT_SECONDS
 from trainer_service.keyring import Home
 from trainer_service.policy import DEFAULT_PER_RUN
 from trainer_service.queue_export import Wanted, fetch, live_consents, write
@@ -65,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
         "--retrain-every", type=float, metavar="HOURS", help="after so long one label that came or went starts a run"
     )
     run.add_argument("--database", metavar="URL", help="postgresql://user:password@host/name (a file in DIR)")
+    run.add_argument(
+        "--canary-seconds", type=float, default=DEFAULT_SECONDS, metavar="S",
+        help="how long one agent runs a new version before the others get it; 0: all at once (%(default)g)",
+    )  # fmt: skip
     _add_fleet_sim(commands)
     for name, words in _LISTS.items():
         commands.add_parser(name, parents=[client], help=words)
@@ -151,13 +156,16 @@ def _serve(arguments: argparse.Namespace) -> None:
     every = arguments.retrain_every
     if every is not None and not 0 < every < math.inf:
         raise InputError(f"--retrain-every must be more than 0 hours, not {every}")
+    if not 0 <= arguments.canary_seconds < math.inf:
+        raise InputError(f"--canary-seconds must be 0 or more, not {arguments.canary_seconds}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     _raise_open_files()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     settings = Settings.of(arguments.dir, arguments.tasks, arguments.labels_per_run, every)
-    serve(replace(settings, database=arguments.database), ended, _announce)
+    settings = replace(settings, database=arguments.database, canary_s=arguments.canary_seconds)
+    serve(settings, ended, _announce)
 
 
 def _announce(ends: Endpoints) -> None:
@@ -224,8 +232,15 @@ def _status(status: Mapping[str, Any]) -> str:
     totals = f"{status['windows']} windows, {status['labels']} labels, {status['alerts']} alerts"
     version = status["model_version"]
     model = f"model version {version} is live" if version else "no model is published yet"
-    about = [f"{model}; {totals} of {status['people']} people", f"learner: {learner['state']}"]
+    about = [f"{model}; {totals} of {status['people']} people", *_trial(status["rollout"])]
+    about.append(f"learner: {learner['state']}")
     return "\n".join([*about, *waits, *_stream(learner["stream"]), *_personal(learner["personal"])])
+
+
+def _trial(rollout: Mapping[str, Any] | None) -> list[str]:
+    if rollout is None:
+        return []
+    return [f"version {rollout['version']} is tried on {', '.join(rollout['agents'])} first: {rollout['words']}"]
 
 
 def _personal(people: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -258,7 +273,9 @@ def _agent(agent: Mapping[str, Any]) -> str:
     if not agent["seen"]:
         return f"{agent['name']:20} never called"
     state = "alive" if agent["alive"] else f"silent for {agent['silent_s']:.0f} s"
-    return f"{agent['name']:20} {state}, camera {agent['camera_state']}, model version {agent['model_version']}"
+    canary = ", tries it before the others" if agent["canary"] else ""
+    model = f"model version {agent['model_version']}{canary}"
+    return f"{agent['name']:20} {state}, camera {agent['camera_state']}, {model}"
 
 
 def _model(model: Mapping[str, Any]) -> str:

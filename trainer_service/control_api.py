@@ -28,12 +28,29 @@ SOFTWARE = version("sentry-lab")
 _WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list"}
 
 
+class Rolling(Protocol):
+    """What the API needs of the rollout."""
+
+    def offered(self, agent: str) -> int:
+        """The version that this agent is offered; 0 for none."""
+
+    def is_canary(self, agent: str) -> bool:
+        """Whether it tries that version before the others."""
+
+    def describe(self) -> Json | None:
+        """The trial of a version; None while there is none."""
+
+
 class Learning(Protocol):
     """What the API needs of the learner."""
 
     @property
     def model_version(self) -> int:
         """The version that agents are offered; 0 for none."""
+
+    @property
+    def rollout(self) -> Rolling:
+        """Who is offered what."""
 
     def describe(self) -> Json:
         """State, last run, last verdict and what it waits for."""
@@ -97,6 +114,7 @@ class ControlApi:
             "now": time.time(),
             "tasks": tasks_to_json(tuple(self._tasks.values())),
             "model_version": self._learner.model_version,
+            "rollout": self._learner.rollout.describe(),
             **totals,
             "learner": self._learner.describe(),
         }
@@ -106,7 +124,11 @@ class ControlApi:
         enrolled = [
             name for name, entry in self._allowed.entries.items() if entry["role"] == AGENT and entry["revoked"] is None
         ]
-        return self._fleet.describe(enrolled, Moment(time.time(), time.monotonic()))
+        rollout = self._learner.rollout
+        return [
+            {**agent, "offered_version": rollout.offered(agent["name"]), "canary": rollout.is_canary(agent["name"])}
+            for agent in self._fleet.describe(enrolled, Moment(time.time(), time.monotonic()))
+        ]
 
     def windows(
         self,

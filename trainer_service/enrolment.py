@@ -20,6 +20,10 @@ class Enrolment(AllowList):
             return super().name_of(public, role)
         return name
 
+    def names(self, role: str) -> list[str]:
+        """Who is enrolled for a role and not revoked."""
+        return [name for name, entry in self.entries.items() if entry["role"] == role and entry["revoked"] is None]
+
     def refresh(self) -> bool:
         """Reread the file if it has changed; one that cannot be read leaves the list as it was."""
         try:

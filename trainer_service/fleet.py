@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sentry_proto import limits
 from sentry_proto.types import Heartbeat
+from trainer_service.canary import GONE, Running
 
 SHOWN = (
     "model_version", "update_state", "camera_state", "fps", "participant", "session", "clock_rate", "event_time",
@@ -52,6 +54,11 @@ class Fleet:
             sighting = self._last.get(name)
         return str(sighting.fields["participant"]) if sighting else ""
 
+    def running(self, names: Iterable[str], version: int, now: Moment) -> dict[str, Running]:
+        """How each of these agents stands with a model version."""
+        with self._lock:
+            return {name: _running(self._last.get(name), version, now) for name in names}
+
     def take_unsaved(self) -> list[tuple[str, Heartbeat, float]]:
         """What was heard since this was last asked: name, heartbeat, time."""
         with self._lock:
@@ -68,6 +75,16 @@ class Fleet:
         with self._lock:
             last = dict(self._last)
         return [_describe(name, last.get(name), now) for name in sorted(enrolled)]
+
+
+def _running(sighting: _Sighting | None, version: int, now: Moment) -> Running:
+    if sighting is None or sighting.monotonic is None:
+        return GONE
+    fields, scored = sighting.fields, Counter[str]()
+    for count in fields["counts"]:
+        scored[count.task] += count.windows if count.model_version == version else 0
+    alive = now.monotonic - sighting.monotonic < limits.PEER_DEAD_S
+    return Running(alive, fields["model_version"], fields["update_state"], max(scored.values(), default=0))
 
 
 def _describe(name: str, sighting: _Sighting | None, now: Moment) -> dict[str, Any]:

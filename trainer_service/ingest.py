@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sentry_proto import limits
 from sentry_proto.codec import decode_record
@@ -53,7 +53,7 @@ class Intake:
         fleet: Fleet,
         allowed: AllowList,
         tasks: Iterable[Task],
-        model_version: Callable[[], int],
+        model_version: Callable[[str], int],
         audit_probability: Callable[[float], float],
         offsets: Callable[[str], tuple[Offset, ...]] = lambda _: (),
     ) -> None:
@@ -83,7 +83,7 @@ class Intake:
                 continue
             match frame:
                 case Hello():
-                    replies.append((message.route, self._greet(frame)))
+                    replies.append((message.route, self._greet(frame, name)))
                 case Heartbeat():
                     self._fleet.heard(name, frame, now)
                 case Item():
@@ -103,16 +103,16 @@ class Intake:
             for route, session in self._sessions.items()
             if session.there(now.monotonic) and self._allowed.name_of(session.key, AGENT) is not None
         }
-        pulse = Pulse(now.wall, self._model_version(), self._audit_probability(now.wall))
+        audit = self._audit_probability(now.wall)
+        names = {route: self._allowed.name_of(session.key, AGENT) or "" for route, session in self._sessions.items()}
         return [
-            (route, replace(pulse, offsets=self._offsets_for(session.key)))
-            for route, session in self._sessions.items()
+            (route, Pulse(now.wall, self._model_version(name), audit, self._offsets_for(name)))
+            for route, name in names.items()
         ]
 
-    def _offsets_for(self, key: str) -> tuple[Offset, ...]:
+    def _offsets_for(self, name: str) -> tuple[Offset, ...]:
         """Those of the participant whom this agent watches, and of nobody else."""
-        name = self._allowed.name_of(key, AGENT)
-        participant = self._fleet.participant(name) if name else ""
+        participant = self._fleet.participant(name)
         return self._offsets(participant) if participant else ()
 
     def save_heartbeats(self) -> None:
@@ -133,9 +133,9 @@ class Intake:
             session = self._sessions[message.route] = TrainerSession(message.key, now.monotonic)
         return session
 
-    def _greet(self, hello: Hello) -> TrainerFrame:
+    def _greet(self, hello: Hello, name: str) -> TrainerFrame:
         try:
-            return welcome(hello, self._model_version())
+            return welcome(hello, self._model_version(name))
         except RequestRefused as fault:
             return self._refusal(0, fault)
 

@@ -1,10 +1,11 @@
 """The learner's thread: looks when labels have come, runs what is due, publishes what has passed.
 
-    labels, time, "retrain", drift -> due? -> worker: fit, gate, bundle -> announce -> publish -> settle -> pulse
-                               ^          `-> what it waits for                                              |
-                               `--------- worker: watch the stream <-----------------------------------------'
+    labels, time, "retrain", drift -> due? -> worker: fit, gate, bundle -> rollout: to a canary or to all -> pulse
+                               ^          `-> what it waits for                                           |
+                               `--------- worker: watch the stream <--------------------------------------'
 
-It is the only one that publishes, so rollbacks and renewed signatures pass through here too.
+It is the only one that publishes, so rollbacks and renewed signatures pass through here too. While a version is tried
+on canaries (`rollout`), no other is made.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,12 +25,14 @@ from sqlalchemy import Connection, select
 from sentry_proto.errors import InputError, RequestRefused, SentryError, StorageError
 from sentry_proto.tasks import Task
 from trainer_service import policy, registry, schema, stream_feed
+from trainer_service.canary import BACK, PASS, WAIT
 from trainer_service.jobs import Learn, Observe, Outcome, Prepare, Republish
 from trainer_service.labels import news
 from trainer_service.personal import PersonalOffsets
 from trainer_service.policy import BY_HAND, Stock
 from trainer_service.publisher import Publisher
-from trainer_service.registry import Decision, Model
+from trainer_service.registry import BY_CANARY, Decision, Model
+from trainer_service.rollout import Rollout
 from trainer_service.store import Store
 from trainer_service.worker import Worker
 
@@ -41,6 +44,9 @@ DEBOUNCE_S = 0.05
 RENEW_EVERY_S = 86_400.0
 LOOK_EVERY_S = 60.0
 """How often it looks unasked at the stream, and whether the time for a run has come."""
+
+TRIAL_LOOK_EVERY_S = 0.5
+"""How often while a version is tried."""
 
 PUBLISH_WAIT_S = 8.0
 """How long somebody who asked for a publication waits for it."""
@@ -90,6 +96,7 @@ class Learner(threading.Thread):
         labels_per_run: int,
         on_published: Callable[[], None],
         retrain_every_s: float | None = None,
+        rollout: Rollout | None = None,
     ) -> None:
         super().__init__(name="learner", daemon=True)
         self._store = store
@@ -110,10 +117,13 @@ class Learner(threading.Thread):
         self._next_renewal = 0.0
         self.personal = PersonalOffsets(store, tasks)
         self._born = time.time()
-        self.model_version = publisher.current_version()
-        with store.write() as connection:
-            registry.settle(connection, self.model_version, time.time())
+        self.rollout = rollout or Rollout(store, publisher)
         self._requests.put(_Look())
+
+    @property
+    def model_version(self) -> int:
+        """The version for all agents; 0 for none."""
+        return self.rollout.live
 
     def describe(self) -> dict[str, Any]:
         """The control API's word on the learner."""
@@ -188,15 +198,16 @@ class Learner(threading.Thread):
             looks = [request for request in batch if isinstance(request, _Look)]
             if looks and not self._stopping:
                 self._try(self._look, any(look.by_hand for look in looks))
+            self._try(self._judge_trial)
             self._try(self.personal.refresh)
             self._try(self._observe)
 
     def _next_batch(self) -> list[_Look | _Publish | _Stop]:
         """Wait for a request, and take those with it that come within the debounce time."""
         try:
-            batch = [self._requests.get(timeout=self._look_every_s)]
+            batch = [self._requests.get(timeout=TRIAL_LOOK_EVERY_S if self.rollout.trial else self._look_every_s)]
         except queue.Empty:
-            return [_Look()] if self._retrain_every_s else []
+            return [_Look()] if self._retrain_every_s and not self.rollout.trial else []
         if isinstance(batch[0], _Look):
             time.sleep(DEBOUNCE_S)
         while not self._requests.empty():
@@ -252,16 +263,17 @@ class Learner(threading.Thread):
             self._stream, behind, complaints = outcome.stream, outcome.behind, outcome.complaints
             self._observed = None if behind else there
         if complaints:
-            self._step_back("; ".join(f"{task}: {words}" for task, words in complaints.items()))
+            self._step_back(BY_ERROR, "; ".join(f"{task}: {words}" for task, words in complaints.items()))
         drifted = self._newest_drift(self._tasks)
         if drifted is not None and drifted > (self._drifted or 0.0):
             self._requests.put(_Look())
         self._drifted = drifted
 
     def _observation(self) -> Observe:
+        newest = self.rollout.trial.version if self.rollout.trial else self.model_version
         with self._store.read() as connection:
-            parent = registry.parent_of(connection, self.model_version)
-            return Observe(self.model_version, parent, registry.learned_in(connection, self.model_version))
+            parent = registry.parent_of(connection, newest)
+            return Observe(newest, parent, registry.learned_in(connection, newest))
 
     def _newest_drift(self, tasks: Iterable[Task]) -> float | None:
         """When something last changed that concerns one of these tasks."""
@@ -284,19 +296,27 @@ class Learner(threading.Thread):
         fresh = news(connection, task.name, registry.last_label_seen(connection, task.name), last_run)
         drift = self._newest_drift([task])
         why = policy.occasion(now, last_run, self._labels_per_run, self._retrain_every_s, drift, by_hand)
-        return _Evidence(task, there, fresh.newest, why.trigger, policy.lacking(there, fresh.count, why.wanted))
+        lacking = policy.lacking(there, fresh.count, why.wanted) or self._on_trial()
+        return _Evidence(task, there, fresh.newest, why.trigger, lacking)
+
+    def _on_trial(self) -> str:
+        """What a run waits for while a version is tried, in words."""
+        trial = self.rollout.trial
+        return f"version {trial.version} to prove itself on {', '.join(trial.agents)}" if trial else ""
 
     def _learn(self, due: list[_Evidence]) -> None:
         now, parent, version = time.time(), self.model_version, self._next_version()
         outcome = self._worker.ask(Learn(tuple(known.task.name for known in due), version, parent, now))
         looked = {known.task.name: known for known in due}
+        first = self.rollout.first_agent() if outcome.bundle is not None else None
+        passed, where = (registry.PUBLISHED, "") if first is None else (registry.CANARY, f"; {first} tries it first")
         decisions = [
             Decision(
                 time=now,
                 trigger=looked[finding.task].trigger,
                 task=finding.task,
-                verdict=registry.PUBLISHED if finding.passed else registry.REFUSED,
-                reason=finding.reason + self._rivalry(finding.task),
+                verdict=passed if finding.passed else registry.REFUSED,
+                reason=finding.reason + self._rivalry(finding.task) + (where if finding.passed else ""),
                 candidate=version,
                 parent=parent,
                 version=version if finding.passed else None,
@@ -307,7 +327,7 @@ class Learner(threading.Thread):
             )
             for finding in outcome.findings
         ]
-        self._conclude(outcome, version, parent, now, decisions)
+        self._conclude(outcome, version, parent, now, decisions, first)
 
     def _rivalry(self, task: str) -> str:
         """What the decision says of the online challenger: something only where it is ahead."""
@@ -319,6 +339,18 @@ class Learner(threading.Thread):
             f"(balanced accuracy {known['challenger']:.2f} against {known['head']:.2f})"
         )
 
+    def _judge_trial(self) -> None:
+        """Ask how the canaries are, and end the trial if that decides it."""
+        step = self.rollout.look()
+        if step is None or step.kind == WAIT:
+            return
+        if step.kind == BACK:
+            self._step_back(BY_CANARY, step.words)
+        elif step.kind == PASS:
+            self.rollout.promote(step.words)
+        self._on_published()
+        self._requests.put(_Look())
+
     def _settle(self, request: _Publish) -> None:
         try:
             request.done.set_result(request.work())
@@ -326,17 +358,21 @@ class Learner(threading.Thread):
             request.done.set_exception(error)
 
     def _roll_back(self, to: int | None) -> int:
+        trial = self.rollout.trial
+        newest = trial.version if trial else self.model_version
         with self._store.read() as connection:
-            source = to if to is not None else registry.parent_of(connection, self.model_version)
+            source = to if to is not None else registry.parent_of(connection, newest)
             if not source:
                 raise InputError("the current model has no parent to go back to")
             registry.bundle_of(connection, source)
-        if source == self.model_version:
-            raise InputError(f"version {source} is the current one")
-        words = f"rolled back by hand from version {self.model_version} to the heads of version {source}"
+        if source == newest:
+            raise InputError(f"version {source} is {'tried now' if trial else 'the current one'}")
+        words = f"rolled back by hand from version {newest} to the heads of version {source}"
         return self._republish(source, BY_ROLLBACK, words)
 
     def _apply_threshold(self, name: str, threshold: float) -> int:
+        if self.rollout.trial:
+            raise RequestRefused(f"this waits for {self._on_trial()}; try again later, or roll back first")
         with self._store.read() as connection:
             live = registry.live_tasks(connection, self.model_version)
         task = next((task for task in self._tasks if task.name == name), None)
@@ -346,13 +382,16 @@ class Learner(threading.Thread):
         words = f"{name}: alerts from {threshold:.2f} on, applied by hand to the heads of version {self.model_version}"
         return self._republish(self.model_version, BY_THRESHOLD, words, {name: threshold})
 
-    def _step_back(self, complaint: str) -> None:
-        """The live version errs more than its parent would: publish the parent's heads again."""
+    def _step_back(self, trigger: str, complaint: str) -> None:
+        """The newest version does worse than its parent would: publish the parent's heads again."""
+        trial = self.rollout.trial
+        newest = trial.version if trial else self.model_version
         with self._store.read() as connection:
-            source = registry.parent_of(connection, self.model_version)
-        words = f"rolled back by itself from version {self.model_version} to the heads of version {source}: {complaint}"
+            source = registry.parent_of(connection, newest)
+        place = f", tried on {', '.join(trial.agents)}," if trial else ""
+        words = f"rolled back by itself from version {newest}{place} to the heads of version {source}: {complaint}"
         log.warning("%s", words)
-        self._republish(source, BY_ERROR, words)
+        self._republish(source, trigger, words)
 
     def _republish(self, source: int, trigger: str, reason: str, thresholds: Mapping[str, float] | None = None) -> int:
         now, version, before = time.time(), self._next_version(), self.model_version
@@ -369,25 +408,23 @@ class Learner(threading.Thread):
         self._conclude(outcome, version, source, now, decisions)
         return version
 
-    def _conclude(self, outcome: Outcome, version: int, parent: int, now: float, decisions: Iterable[Decision]) -> None:
+    def _conclude(
+        self,
+        outcome: Outcome,
+        version: int,
+        parent: int,
+        now: float,
+        decisions: Sequence[Decision],
+        first: str | None = None,
+    ) -> None:
         """Write down what was decided, and publish the bundle if there is one."""
-        with self._store.write() as connection:
-            if outcome.bundle is not None:
-                registry.announce(
-                    connection, Model(version, parent, now, outcome.live, outcome.metrics, outcome.bundle)
-                )
-            registry.record(connection, decisions)
         if outcome.bundle is None:
-            return
-        try:
-            self._publisher.publish(version, outcome.bundle, datetime.now(UTC))
-        finally:
-            live = self._publisher.current_version()
             with self._store.write() as connection:
-                registry.settle(connection, live, time.time())
-            self.model_version = live
+                registry.record(connection, decisions)
+            return
+        model = Model(version, parent, now, outcome.live, outcome.metrics, outcome.bundle)
+        self.rollout.publish(model, decisions, first)
         self._on_published()
-        log.info("version %d is published", version)
 
     def _next_version(self) -> int:
         with self._store.read() as connection:

@@ -2,11 +2,18 @@
 
 The timestamp is what agents read first, and the only file that is ever replaced; all others have new names. So a
 trainer that is killed at any step leaves the old state valid, and the next publication starts from there.
+
+While a version is tried there are two timestamps: `metadata/` has that of all agents, `canary/` that of the canaries,
+with their names. Every signature takes numbers above all that were ever used, and the canaries' are above the others'
+for as long as a trial lasts. So each agent only ever sees numbers that rise: when it becomes a canary, when the trial's
+timestamp becomes that of all, and when a further version ends the trial. A timestamp in `canary/` that is not above is
+over, and counts as absent (docs/adr/0014).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +31,8 @@ from trainer_service.repository import (
     target_path,
 )
 
+CANARY, TIMESTAMP = "canary", "timestamp.json"
+
 KEPT = 20
 """How many old states stay on the disk for agents that are in the middle of fetching one."""
 
@@ -35,46 +44,100 @@ class Publisher:
         self, folder: Path, signers: OnlineSigners, write: Callable[[Path, bytes], None] = write_durable
     ) -> None:
         self._metadata = folder / "metadata"
+        self._for_all, self._for_canaries = self._metadata / TIMESTAMP, folder / CANARY / TIMESTAMP
+        self._canaries = folder / CANARY / "agents.json"
+        self._canaries.parent.mkdir(exist_ok=True)
         self._targets = folder / "targets"
         self._signers = signers
         self._write = write
 
     def current_version(self) -> int:
-        """The version of the bundle that agents are offered now; 0 for none."""
-        offered = self._heads(self._snapshot(self._timestamp())).targets.get(TARGET)
-        return int(offered.custom["version"]) if offered else 0
+        """The version of the bundle that all agents are offered now; 0 for none."""
+        return _version(self._offered(self._timestamp(self._for_all)))
+
+    def tried_version(self) -> int:
+        """The version that only canaries are offered now; 0 for none."""
+        newest = self._newest()
+        return _version(self._offered(newest)) if self._is_trial(newest) else 0
 
     def publish(self, version: int, bundle: bytes, now: datetime) -> None:
-        """Offer `bundle` to all agents as this version."""
-        target = TargetFile.from_data(TARGET, bundle, ["sha256"])
-        target.unrecognized_fields["custom"] = {"version": version}
-        self._write(self._targets / target_path(TARGET, bundle), bundle)
-        self._sign({TARGET: target}, now)
+        """Offer `bundle` to all agents as this version; what was tried is over."""
+        self._sign(self._for_all, self._put(version, bundle), now)
+        self._for_canaries.unlink(missing_ok=True)
         self._prune()
+
+    def try_out(self, version: int, bundle: bytes, now: datetime) -> None:
+        """Offer `bundle` to canaries only; `ask` says who they are."""
+        self._sign(self._for_canaries, self._put(version, bundle), now)
+        self._prune()
+
+    def ask(self, canaries: Mapping[str, float]) -> None:
+        """Write down who the canaries are, and when each was asked (Unix seconds); before they are told."""
+        self._write(self._canaries, json.dumps(dict(canaries)).encode())
+
+    def canaries(self) -> dict[str, float]:
+        """Who was asked last, in that order; nobody while nothing is tried."""
+        return json.loads(self._canaries.read_bytes()) if self.tried_version() else {}
+
+    def promote(self) -> None:
+        """Offer to all agents what is tried."""
+        self._write(self._for_all, self._for_canaries.read_bytes())
+        self._for_canaries.unlink()
 
     def renew(self, now: datetime) -> None:
         """Sign the current state again, before its signatures run out."""
-        self._sign(self._heads(self._snapshot(self._timestamp())).targets, now)
+        newest = self._newest()
+        if self._is_trial(newest):
+            self._sign(self._for_canaries, self._offered(newest), now, steps=2)
+        self._sign(self._for_all, self._offered(self._timestamp(self._for_all)), now, above=newest)
         self._prune()
 
-    def _sign(self, offered: dict[str, TargetFile], now: datetime) -> None:
-        timestamp = self._timestamp()
+    def _put(self, version: int, bundle: bytes) -> dict[str, TargetFile]:
+        target = TargetFile.from_data(TARGET, bundle, ["sha256"])
+        target.unrecognized_fields["custom"] = {"version": version}
+        self._write(self._targets / target_path(TARGET, bundle), bundle)
+        return {TARGET: target}
+
+    def _sign(
+        self,
+        place: Path,
+        offered: dict[str, TargetFile],
+        now: datetime,
+        steps: int = 1,
+        above: Timestamp | None = None,
+    ) -> None:
+        """Sign a state with numbers so many steps above the newest, and make `place` its timestamp."""
+        timestamp = above or self._newest()
         snapshot = self._snapshot(timestamp)
         heads = self._heads(snapshot)
         heads.targets = offered
-        heads.version += 1
+        heads.version += steps
         heads.expires = snapshot.expires = expiry(now, ONLINE_LIFE)
         snapshot.meta[f"{HEADS}.json"] = MetaFile(heads.version)
-        snapshot.version += 1
+        snapshot.version += steps
         timestamp.snapshot_meta = MetaFile(snapshot.version)
-        timestamp.version += 1
+        timestamp.version += steps
         timestamp.expires = expiry(now, TIMESTAMP_LIFE)
         self._write(self._metadata / f"{heads.version}.{HEADS}.json", sign(heads, self._signers.heads))
         self._write(self._metadata / f"{snapshot.version}.snapshot.json", sign(snapshot, self._signers.snapshot))
-        self._write(self._metadata / "timestamp.json", sign(timestamp, self._signers.timestamp))
+        self._write(place, sign(timestamp, self._signers.timestamp))
 
-    def _timestamp(self) -> Timestamp:
-        return Metadata[Timestamp].from_file(str(self._metadata / "timestamp.json")).signed
+    def _newest(self) -> Timestamp:
+        """The timestamp of the canaries while something is tried, else that of all."""
+        for_all = self._timestamp(self._for_all)
+        if not self._for_canaries.exists():
+            return for_all
+        for_canaries = self._timestamp(self._for_canaries)
+        return for_canaries if for_canaries.version > for_all.version else for_all
+
+    def _is_trial(self, newest: Timestamp) -> bool:
+        return newest.version > self._timestamp(self._for_all).version
+
+    def _offered(self, timestamp: Timestamp) -> dict[str, TargetFile]:
+        return self._heads(self._snapshot(timestamp)).targets
+
+    def _timestamp(self, place: Path) -> Timestamp:
+        return Metadata[Timestamp].from_file(str(place)).signed
 
     def _snapshot(self, timestamp: Timestamp) -> Snapshot:
         version = timestamp.snapshot_meta.version
@@ -93,3 +156,8 @@ class Publisher:
             newest_first = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns, reverse=True)
             for path in newest_first[KEPT:]:
                 path.unlink(missing_ok=True)
+
+
+def _version(offered: dict[str, TargetFile]) -> int:
+    target = offered.get(TARGET)
+    return int(target.custom["version"]) if target else 0

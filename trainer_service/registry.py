@@ -17,13 +17,19 @@ from trainer_service import schema
 from trainer_service.jobs import THRESHOLD
 
 PENDING = "pending"
+CANARY = "canary"
 CURRENT = "current"
 SUPERSEDED = "superseded"
 ROLLED_BACK = "rolled back"
 
+BY_CANARY = "canary"
+
 PUBLISHED = "published"
 REFUSED = "refused"
 WAITING = "waiting"
+
+LATELY = 500
+"""Labels; see `labelled_lately`."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,8 @@ class Decision:
     """What the learner decided about one task.
 
     Attributes:
-        trigger: `labels`, `time`, `drift`, `by hand`, `rollback`, `online error` or `threshold`.
-        verdict: `published`, `refused` or `waiting`.
+        trigger: `labels`, `time`, `drift`, `by hand`, `rollback`, `online error`, `threshold` or `canary`.
+        verdict: `published`, `canary` (offered to canaries only), `refused` or `waiting`.
         candidate: the version that the candidate has or would have had; None if there was no candidate.
         parent: the version that was live before.
         version: what was published, None for nothing.
@@ -118,11 +124,18 @@ def record(connection: Connection, decisions: Iterable[Decision]) -> None:
         connection.execute(schema.decisions.insert(), rows)
 
 
-def settle(connection: Connection, live: int, now: float) -> None:
-    """Bring all statuses in line with `live`, the version that the update repository offers."""
+def settle(connection: Connection, live: int, now: float, tried: int = 0) -> None:
+    """Bring all statuses in line with what the update repository offers.
+
+    Args:
+        connection: that may write.
+        live: the version for all agents.
+        now: Unix seconds.
+        tried: the version for canaries; 0 for none.
+    """
     models = schema.models
-    pending = models.c.status == PENDING
-    parent = connection.scalar(select(models.c.parent).where(pending, models.c.version == live))
+    pending, on_trial = models.c.status == PENDING, models.c.status == CANARY
+    parent = connection.scalar(select(models.c.parent).where(pending | on_trial, models.c.version == live))
     if parent is not None:
         before = select(models.c.version).where(models.c.status == CURRENT)
         went_back = connection.scalar(before) not in (None, parent)
@@ -130,7 +143,23 @@ def settle(connection: Connection, live: int, now: float) -> None:
             update(models).where(models.c.status == CURRENT).values(status=ROLLED_BACK if went_back else SUPERSEDED)
         )
         connection.execute(update(models).where(models.c.version == live).values(status=CURRENT, live_since=now))
+    connection.execute(update(models).where(pending, models.c.version == tried).values(status=CANARY))
+    connection.execute(update(models).where(on_trial, models.c.version != tried).values(status=ROLLED_BACK))
     connection.execute(delete(models).where(pending))
+    passed = schema.decisions.c.trigger == BY_CANARY  # written down, but the trainer was killed before it was done
+    connection.execute(delete(schema.decisions).where(passed, schema.decisions.c.version == tried))
+
+
+def labelled_lately(connection: Connection) -> dict[str, int]:
+    """Agent -> how many of the newest `LATELY` labels are about its windows."""
+    label, window = schema.labels.c, schema.windows.c
+    newest = select(label.window_id).order_by(label.row.desc()).limit(LATELY).subquery()
+    counted = (
+        select(window.agent, func.count().label("labels"))
+        .join_from(newest, schema.windows, newest.c.window_id == window.window_id)
+        .group_by(window.agent)
+    )
+    return {row.agent: row.labels for row in connection.execute(counted)}
 
 
 def last_label_seen(connection: Connection, task: str) -> int:
@@ -150,5 +179,5 @@ def last_run(connection: Connection, task: str) -> float | None:
 def learned_in(connection: Connection, version: int) -> tuple[str, ...]:
     """The tasks for which this version brought a candidate of its own, and not an older head once more."""
     table = schema.decisions.c
-    fitted = (table.version == version) & (table.verdict == PUBLISHED) & (table.labels > 0)
+    fitted = (table.version == version) & table.verdict.in_((PUBLISHED, CANARY)) & (table.labels > 0)
     return tuple(connection.scalars(select(table.task).where(fitted)))

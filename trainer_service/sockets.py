@@ -146,7 +146,7 @@ class IngestThread(SocketThread):
 
 
 class RequestThread(SocketThread):
-    """One answer to each request of an enrolled key of `role`; others get none."""
+    """One answer to each request of an enrolled key of `role`; `answer` is also told its name. Others get none."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class RequestThread(SocketThread):
         secret: str,
         role: str,
         allowed: Enrolment,
-        answer: Callable[[bytes], bytes | None],
+        answer: Callable[[bytes, str], bytes | None],
     ) -> None:
         largest = limits.MAX_CONTROL_BYTES if role == CONTROL else limits.MAX_FRAME_BYTES
         super().__init__(name, context, endpoint, secret, role, largest)
@@ -170,8 +170,9 @@ class RequestThread(SocketThread):
             if not self.socket.poll(TICK_MS):
                 continue
             for message in self.arrived(ROUND_LARGEST):
-                if self._allowed.name_of(message.key, self._role) is None:
+                name = self._allowed.name_of(message.key, self._role)
+                if name is None:
                     continue
-                reply = self._answer(message.data)
+                reply = self._answer(message.data, name)
                 if reply is not None:
                     self.send(message.route, reply)

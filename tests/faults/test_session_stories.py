@@ -60,7 +60,7 @@ class Stories(RuleBasedStateMachine):
 
     def start_trainer(self) -> None:
         allowed = AllowList(self.folder / "enrolled.json")
-        self.intake = Intake(self.store, Fleet({}), allowed, DEFAULT_TASKS, lambda: 1, lambda _: 0.0)
+        self.intake = Intake(self.store, Fleet({}), allowed, DEFAULT_TASKS, lambda _: 1, lambda _: 0.0)
 
     # ---- the agent's side ---------------------------------------------------------------------------------------
 

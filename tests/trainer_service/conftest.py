@@ -100,7 +100,7 @@ def ingestion(home: Home, store: Store) -> Iterator[Ingestion]:
     gatekeeper = Gatekeeper(context, allowed, (AGENT, CONTROL))
     server = keyring.load_server_key(home)
     fleet = Fleet({})
-    intake = Intake(store, fleet, allowed, DEFAULT_TASKS, lambda: running.model_version, lambda _: running.audit)
+    intake = Intake(store, fleet, allowed, DEFAULT_TASKS, lambda _: running.model_version, lambda _: running.audit)
     thread = IngestThread(context, server.endpoints.ingest, server.secret, intake, allowed)
     running = Ingestion(home, store, fleet, intake, thread)
     thread.start()

@@ -28,6 +28,19 @@ UNSURE = Prediction("stress", (0.3, 0.4, 0.3), 1.1, 0.3, False)
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "control-api.md"
 
 
+class OneRollout:
+    """Version 5 is tried on lab-1."""
+
+    def offered(self, agent: str) -> int:
+        return 5 if self.is_canary(agent) else 4
+
+    def is_canary(self, agent: str) -> bool:
+        return agent == "lab-1"
+
+    def describe(self) -> dict[str, Any]:
+        return {"version": 5, "agents": ["lab-1"]}
+
+
 class Notebook:
     """A learner that writes down what it is asked."""
 
@@ -35,6 +48,7 @@ class Notebook:
 
     def __init__(self) -> None:
         self.asked: list[object] = []
+        self.rollout = OneRollout()
 
     def describe(self) -> dict[str, Any]:
         return {"state": "idle", "last_run": None, "last_verdict": None, "waits_for": {"stress": "3 more labels"}}
@@ -187,6 +201,8 @@ def test_agents_are_those_that_are_enrolled_for_it(desk: Desk) -> None:
     desk.fleet.heard("lab-1", heartbeat(), Moment(0.0, 0.0))
     (agent,) = desk.call("agents")
     assert (agent["seen"], agent["fps"]) == (True, 29.5)
+    assert (agent["offered_version"], agent["canary"]) == (5, True)
+    assert desk.call("status")["rollout"] == {"version": 5, "agents": ["lab-1"]}
 
 
 @pytest.mark.usefixtures("windows")

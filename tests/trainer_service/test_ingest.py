@@ -10,7 +10,19 @@ from sentry_proto.keys import AGENT
 from sentry_proto.layout import LAYOUT_ID
 from sentry_proto.session import FORGET_S
 from sentry_proto.tasks import DEFAULT_TASKS
-from sentry_proto.types import Ack, AgentFrame, Hello, Item, Offset, Prediction, Pulse, Record, Refusal, TrainerFrame, Welcome
+from sentry_proto.types import (
+    Ack,
+    AgentFrame,
+    Hello,
+    Item,
+    Offset,
+    Prediction,
+    Pulse,
+    Record,
+    Refusal,
+    TrainerFrame,
+    Welcome,
+)
 from tests.sentry_proto.records import alert, heartbeat, prediction, window
 from tests.trainer_service.conftest import NOW, STREAM, hex_id
 from trainer_service import keyring
@@ -37,7 +49,7 @@ class Bench:
         self.allowed = Enrolment(home.enrolled)
         self.fleet = Fleet({})
         self.intake = Intake(
-            store, self.fleet, self.allowed, DEFAULT_TASKS, lambda: 7, lambda now: now / 1_000, offsets_of
+            store, self.fleet, self.allowed, DEFAULT_TASKS, lambda _: 7, lambda now: now / 1_000, offsets_of
         )
 
     def say(self, *frames: AgentFrame | bytes, key: str = "") -> list[TrainerFrame]:

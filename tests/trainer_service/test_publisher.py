@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,16 +21,20 @@ from trainer_service.update_server import Updates
 STEPS = ("target", "heads", "snapshot", "timestamp")
 
 
+def nobody(_agent: str) -> bool:
+    return False
+
+
 class Fetcher(FetcherInterface):
     """Fetches through the update server's own rule."""
 
-    def __init__(self, folder: Path) -> None:
-        self._updates = Updates(folder)
+    def __init__(self, folder: Path, agent: str, is_canary: Callable[[str], bool]) -> None:
+        self._updates, self._agent = Updates(folder, is_canary), agent
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         offset, total = 0, 1
         while offset < total:
-            reply = self._updates.fetch(url.removeprefix("trainer:"), offset)
+            reply = self._updates.fetch(url.removeprefix("trainer:"), offset, self._agent)
             if reply.missing:
                 raise DownloadHTTPError("no such file", 404)
             total = reply.total
@@ -41,15 +45,15 @@ class Fetcher(FetcherInterface):
 class Client:
     """What an agent does: one anchor for ever, one cache."""
 
-    def __init__(self, home: Home, cache: Path) -> None:
-        self._home, self._cache = home, cache
+    def __init__(self, home: Home, cache: Path, agent: str = "", is_canary: Callable[[str], bool] = nobody) -> None:
+        self._home, self._cache, self._agent, self._is_canary = home, cache, agent, is_canary
         self._anchor = home.root_metadata.read_bytes()
         cache.mkdir(exist_ok=True)
 
     def fetch(self) -> tuple[int, bytes] | None:
         """The version and bytes on offer, or None."""
         cache = str(self._cache)
-        fetcher = Fetcher(self._home.repository)
+        fetcher = Fetcher(self._home.repository, self._agent, self._is_canary)
         updater = Updater(cache, "trainer:metadata/", cache, "trainer:targets/", fetcher, bootstrap=self._anchor)
         target = updater.get_targetinfo(TARGET)
         if target is None:
