@@ -77,19 +77,20 @@ class Publisher:
 
     def canaries(self) -> dict[str, float]:
         """Who was asked last, in that order; nobody while nothing is tried."""
-        return json.loads(self._canaries.read_bytes()) if self.tried_version() else {}
+        asked: dict[str, float] = json.loads(self._canaries.read_bytes()) if self.tried_version() else {}
+        return asked
 
     def promote(self) -> None:
         """Offer to all agents what is tried."""
         self._write(self._for_all, self._for_canaries.read_bytes())
         self._for_canaries.unlink()
 
-    def renew(self, now: datetime) -> None:
-        """Sign the current state again, before its signatures run out."""
+    def renew(self, now: datetime, step: int = 1) -> None:
+        """Sign the current state again, before its signatures run out, with numbers that are higher by `step`."""
         newest = self._newest()
         if self._is_trial(newest):
-            self._sign(self._for_canaries, self._offered(newest), now, steps=2)
-        self._sign(self._for_all, self._offered(self._timestamp(self._for_all)), now, above=newest)
+            self._sign(self._for_canaries, self._offered(newest), now, step + 1)
+        self._sign(self._for_all, self._offered(self._timestamp(self._for_all)), now, step, above=newest)
         self._prune()
 
     def _put(self, version: int, bundle: bytes) -> dict[str, TargetFile]:
