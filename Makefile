@@ -3,19 +3,21 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCE ?= puppet
+MINUTES ?= 60
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n auto --maxprocesses 8
 # What starts services, a browser or an environment has the machine to itself: it keeps time limits.
 ALONE := e2e or browser or packaging
 
-.PHONY: help demo test test-all lint format bench train proto migration clean
+.PHONY: help demo test test-all lint format bench soak train proto migration clean
 
 help:
 	@echo "make demo            the whole loop in a browser, with an acted puppet (SOURCE=0 for the webcam)"
 	@echo "make test            the fast tests;  make test-all: every test"
 	@echo "make lint            ruff, mypy --strict, import contracts"
 	@echo "make bench           the figures that README and docs quote"
+	@echo "make soak            an hour of the agent in a loop: memory stays flat (MINUTES=5 for a short form)"
 	@echo "make train           train the expression model (needs FER2013, see training/datasets/fer2013.py)"
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
@@ -51,6 +53,9 @@ format: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.push_latency
 	$(BIN)/python -m benchmarks.augmentation
+
+soak: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --speed 1
 
 train: $(VENV)/dev.stamp
 	$(BIN)/python -m training.trainers.emotion_trainer
