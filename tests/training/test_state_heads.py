@@ -184,6 +184,15 @@ def test_a_single_person_can_be_learned_from() -> None:
     assert head.temperature == 1.0
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_a_handful_of_windows_is_enough_for_a_fit(count: int) -> None:
+    """Along all but a few axes they say nothing, which must not stop the search for the axes."""
+    pooled = np.sign(np.random.default_rng(1).normal(size=(count, SECOND_SPACE.n_pooled))).astype(np.float32)
+    allowed = np.eye(2, dtype=bool)[np.arange(count) % 2]
+    head = fit_head(BINARY, pooled, allowed, np.ones(count), [f"p{number}" for number in range(count)])
+    assert np.isfinite(head.weights).all()
+
+
 def test_unseen_modalities_move_nothing() -> None:
     head = fit(make_study(people=6, windows=20, effect=1.5))
     nothing = np.zeros_like(TEST.pooled[:1])

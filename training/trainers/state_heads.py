@@ -184,7 +184,8 @@ def _optimise(
     features, forbidden = torch.from_numpy(x), torch.from_numpy(~allowed)[:, None]
     seen = torch.from_numpy(np.ascontiguousarray(counts.T, np.float32))
     mixing, precision = torch.from_numpy(ranks), torch.from_numpy(np.tile(PRIOR_PRECISION * lengths, members))
-    curvature, axes = torch.linalg.eigh(features.T @ features)
+    # In single precision it fails on some feature tables of few windows, whose curvature is nought along most axes.
+    curvature, axes = (part.float() for part in torch.linalg.eigh((features.T @ features).double()))
     units = (0.5 * curvature.clamp(min=0) + PRIOR_PRECISION).rsqrt()
     turned, bias_unit = features @ (axes * units), (0.5 * len(x) + 1) ** -0.5
     # All members side by side as [D, K R]: one matrix product, several times faster than one for each.
