@@ -150,7 +150,7 @@ class Visit:
         return {"state": self.state, "camera": camera.value, "frames": state.frames}
 
     def _watch_lag(self, now: float) -> None:
-        if self.state != "live" or self.stream.age_s <= LAG_S:
+        if self._send is None or self.state != "live" or self.stream.age_s <= LAG_S:
             self._prompt = now
         elif now - self._prompt > LAGGING_S:
             self._prompt = now
