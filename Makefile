@@ -10,14 +10,15 @@ SIDE_BY_SIDE := -n auto --maxprocesses 8
 # What starts services, a browser or an environment has the machine to itself: it keeps time limits.
 ALONE := e2e or browser or packaging
 
-.PHONY: help demo test test-all lint format bench soak train proto migration clean
+.PHONY: help demo test test-all fuzz lint format bench soak train proto migration clean
 
 help:
 	@echo "make demo            the whole loop in a browser, with an acted puppet (SOURCE=0 for the webcam)"
 	@echo "make test            the fast tests;  make test-all: every test"
+	@echo "make fuzz            a million inputs for each parser of outside bytes"
 	@echo "make lint            ruff, mypy --strict, import contracts"
 	@echo "make bench           the figures that README and docs quote"
-	@echo "make soak            an hour of the agent in a loop: memory stays flat (MINUTES=5 for a short form)"
+	@echo "make soak            an hour of the agent in a loop (MINUTES=60), then hours of faults and load (docs/promises.md)"
 	@echo "make train           train the expression model (needs FER2013, see training/datasets/fer2013.py)"
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
@@ -40,6 +41,11 @@ test-all: test
 	$(PYTEST) $(SIDE_BY_SIDE) -m "(slow or shared) and not ($(ALONE))" --timeout 600
 	$(PYTEST) -m "$(ALONE)" --timeout 600
 
+FUZZED := "agent frame" "trainer frame" "record" "control request" "bundle metadata" "answers" "session.json" "task file"
+fuzz: $(VENV)/dev.stamp
+	$(PIP) "atheris>=3"
+	for target in $(FUZZED); do $(BIN)/python -m tests.fuzz.run_atheris "$$target" -runs=1000000 || exit 1; done
+
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,8 +60,12 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.push_latency
 	$(BIN)/python -m benchmarks.augmentation
 
+# Hours: the long forms of docs/promises.md, with their figures in soak/.
 soak: $(VENV)/dev.stamp
+	mkdir -p soak
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --speed 1
+	$(PYTEST) -m soak --timeout 7200 --junitxml soak/tests.xml
+	$(BIN)/sentry-trainer fleet-sim --agents 1000 --seconds 600 --stopped 50 --json > soak/fleet.json
 
 train: $(VENV)/dev.stamp
 	$(BIN)/python -m training.trainers.emotion_trainer

@@ -77,7 +77,7 @@ def load_metadata(path: Path) -> SessionMetadata:
         raise InputError(f"{path.parent} is no session folder: it has no {path.name}") from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:  # json and its encoding alike
+    except (ValueError, RecursionError) as error:  # json and its encoding alike
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(entries, dict):
         raise InputError(f"{path} must hold one JSON object")

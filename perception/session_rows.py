@@ -133,7 +133,10 @@ def _read(
     except UnicodeDecodeError as error:
         raise LabelFileError(f"it is not UTF-8 text: {error.reason} at byte {error.start}") from error
     reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    missing = [name for name in columns if name not in (reader.fieldnames or ())]
+    try:
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+    except csv.Error as error:
+        raise LabelFileError(f"its first line cannot be read: {error}") from error
     if text.strip() and missing:
         raise LabelFileError(f"its first line must name the columns {','.join(columns)}; {missing[0]} is missing")
     return _rows(reader, columns, parse)

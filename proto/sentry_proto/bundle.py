@@ -29,6 +29,9 @@ FORMAT = 1
 TARGET = "heads/current.onnx"
 """The name under which the update repository offers the bundle that agents should run."""
 
+_MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError, InputError)
+"""What reading a hostile JSON text can end in."""
+
 GOLDEN_TOLERANCE = 1e-4
 """Largest difference between the golden output and what a machine computes."""
 
@@ -110,7 +113,7 @@ class BundleMetadata:
             if raw["layout_id"] != LAYOUT_ID:
                 raise LayoutMismatch(f"the bundle is for feature layout {raw['layout_id']!r}, not {LAYOUT_ID}")
             return _metadata(raw)
-        except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
+        except _MALFORMED as error:
             raise MalformedMessage(f"the bundle's metadata is malformed: {error!r}") from error
 
 

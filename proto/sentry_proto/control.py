@@ -89,7 +89,7 @@ def decode_request(data: bytes) -> tuple[str, str, dict[str, Any]]:
     message = parse(pb.ControlRequest(), data, limits.MAX_CONTROL_BYTES)
     try:
         params = json.loads(message.params or "{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedMessage("the request's parameters are no JSON") from error
     if not isinstance(params, dict):
         raise MalformedMessage("the request's parameters are no JSON object")

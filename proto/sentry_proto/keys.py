@@ -109,7 +109,7 @@ class AllowList:
             by_key = {e["public"]: (name, e["role"]) for name, e in entries.items() if e["revoked"] is None}
         except FileNotFoundError:
             stamp, entries, by_key = (0, 0), {}, {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise KeyFileError(f"cannot read the list of enrolled keys {self.path}: {error}") from error
         self._stamp, self._entries, self._by_key = stamp, entries, by_key
         return True
@@ -138,7 +138,7 @@ def read_private_json(path: Path) -> dict[str, Any]:
         raw = json.loads(path.read_text())
     except OSError as error:
         raise KeyFileError(f"cannot read the key file {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise KeyFileError(f"{path} is not a Sentry key file: it is no JSON") from error
     if not isinstance(raw, dict):
         raise KeyFileError(f"{path} is not a Sentry key file: it holds no JSON object")

@@ -117,7 +117,7 @@ def load_tasks(path: Path) -> tuple[Task, ...]:
         table = tomllib.loads(path.read_text())
     except OSError as error:
         raise InputError(f"cannot read the task file {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # TOML and its encoding alike
         raise InputError(f"the task file {path} is not TOML: {error}") from error
     return _checked([_task(name, entry) for name, entry in table.items()])
 
@@ -125,6 +125,8 @@ def load_tasks(path: Path) -> tuple[Task, ...]:
 def _task(name: str, entry: object) -> Task:
     if not isinstance(entry, Mapping):
         raise InputError(f"task {name!r} must be a table with kind and classes")
+    if not isinstance(entry.get("classes", ()), list | tuple):
+        raise InputError(f"task {name}: classes must be a list of names")
     classes = tuple(str(c) for c in entry.get("classes", ()))
     task = Task(name, str(entry.get("kind", "")), classes, _rule(name, entry.get("alert")))
     if task.kind not in KINDS:

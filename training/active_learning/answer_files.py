@@ -30,6 +30,9 @@ OPTIONAL = ("source", "confidence", "label_id", "created")
 SAID_AT_MOST = 8
 """Rows named in one sentence."""
 
+WRONG_AT_MOST = 1_000
+"""A file with so many wrong rows is no label file, and is not read on."""
+
 
 @dataclass
 class AnswerFile:
@@ -56,7 +59,8 @@ class AnswerFile:
         if not self.wrong:
             return
         said = [f"{self.unit} {number}: {reason}" for number, reason in sorted(self.wrong.items())]
-        more = f"; and {len(said) - SAID_AT_MOST} more" if len(said) > SAID_AT_MOST else ""
+        least = "at least " if len(said) == WRONG_AT_MOST else ""
+        more = f"; and {least}{len(said) - SAID_AT_MOST} more" if len(said) > SAID_AT_MOST else ""
         raise LabelFileError("; ".join(said[:SAID_AT_MOST]) + more)
 
 
@@ -89,6 +93,8 @@ def _collect(unit: str, rows: Iterable[tuple[int, Row]], now: float, rater: str)
             label = _label(row, now, rater)
         except InputError as error:
             found.wrong.setdefault(number, str(error))
+            if len(found.wrong) == WRONG_AT_MOST:
+                break
             continue
         if label is None:
             found.unanswered += 1

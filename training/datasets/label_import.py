@@ -232,10 +232,10 @@ def parse(text: str) -> Iterator[Report]:
         LabelFileError: naming the first bad row.
     """
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise LabelFileError(f"row 1: the header must name {', '.join(COLUMNS)}; {missing[0]} is missing")
     try:
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise LabelFileError(f"row 1: the header must name {', '.join(COLUMNS)}; {missing[0]} is missing")
         for row in reader:
             yield _report(reader.line_num, row)
     except (ValueError, csv.Error) as error:
