@@ -21,7 +21,7 @@ from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.keys import CONTROL, Endpoints, KeyFile
 from sentry_proto.pipes import unread
-from trainer_service import keyring, report_export
+from trainer_service import keyring, report_export, upkeep
 from trainer_service.app import Settings, serve
 from trainer_service.canary import DEFAULT_SECONDS
 from trainer_service.keyring import Home
@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == "serve":
             _serve(arguments)
+        elif arguments.command in upkeep.COMMANDS:
+            upkeep.run(arguments)
         elif arguments.command == "fleet-sim":
             return _fleet_sim(arguments)
         else:
@@ -65,11 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--retrain-every", type=float, metavar="HOURS", help="after so long one label that came or went starts a run"
     )
-    run.add_argument("--database", metavar="URL", help="postgresql://user:password@host/name (a file in DIR)")
+    upkeep.add_database(run)
     run.add_argument(
         "--canary-seconds", type=float, default=DEFAULT_SECONDS, metavar="S",
         help="how long one agent runs a new version before the others get it; 0: all at once (%(default)g)",
     )  # fmt: skip
+    upkeep.add_commands(commands, common)
     _add_fleet_sim(commands)
     for name, words in _LISTS.items():
         commands.add_parser(name, parents=[client], help=words)

@@ -70,7 +70,7 @@ def engine_of(database: Database, *, foreign_keys: bool = True) -> Engine:
 def _postgresql(address: str) -> Engine:
     url = address_of(address)
     try:
-        return create_engine(url, pool_pre_ping=True)  # a server that was restarted is found again
+        return create_engine(url, pool_pre_ping=True, execution_options={"preserve_rowcount": True})
     except ImportError as error:
         raise MissingDependency("PostgreSQL needs its driver: pip install 'sentry-lab[trainer,scale]'") from error
 

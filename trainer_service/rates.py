@@ -161,7 +161,7 @@ def _tallies(connection: Connection, task: Task, where: Mapping[str, Any], by: s
     tallies: defaultdict[Group, _Tally] = defaultdict(_Tally)
     table = schema.weekly_counts if "week" in (by, *where) else schema.scored_counts
     counted = (
-        select(table.c[by], table.c.alerting, func.sum(table.c.windows))
+        select(table.c[by], table.c.alerting, cast(func.sum(table.c.windows), schema.WHOLE))
         .where(table.c.task == task.name, *(table.c[name] == value for name, value in where.items()))
         .group_by(table.c[by], table.c.alerting)
     )

@@ -68,8 +68,12 @@ class Store:
         self.database = database
         self.on_labels: Callable[[], None] = lambda: None
         self._engine = engine_of(database)
-        with self._reworded():
-            migrations.prepare(self._engine, database, lambda revision: self._copy(copies, revision))
+        try:
+            with self._reworded():
+                migrations.prepare(self._engine, database, lambda revision: self._copy(copies, revision))
+        except BaseException:
+            self.close()
+            raise
 
     def _copy(self, folder: Path | None, revision: str) -> Path:
         if isinstance(self.database, Path):

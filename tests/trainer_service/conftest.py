@@ -17,7 +17,9 @@ from sentry_proto.layout import LAYOUT_ID
 from sentry_proto.tasks import DEFAULT_TASKS
 from sentry_proto.types import AgentFrame, Hello, Item, Label, Record, TrainerFrame, Window
 from tests.e2e.study import free_port
+from tests.trainer_service import postgres
 from trainer_service import keyring, labels
+from trainer_service.database import Database
 from trainer_service.enrolment import Enrolment
 from trainer_service.fleet import Fleet
 from trainer_service.ingest import Intake
@@ -67,10 +69,33 @@ def home(tmp_path: Path) -> Home:
     return keyring.init(tmp_path / "trainer", "127.0.0.1", free_port(), NOW)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses the store on both databases."""
+    if "database" in metafunc.fixturenames:
+        kinds = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+        metafunc.parametrize("database", kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL server."""
+    with postgres.running() as cluster:
+        yield cluster
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """Where no store is yet."""
+    if request.param == "sqlite":
+        return tmp_path / "store.sqlite"
+    address: str = request.getfixturevalue("cluster").new_database()
+    return address
+
+
+@pytest.fixture
+def store(database: Database, tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
-    store = Store(tmp_path / "store.sqlite")
+    store = Store(database, tmp_path / "copies")
     yield store
     store.close()
 

@@ -15,7 +15,6 @@ from sentry_proto.errors import StorageError
 from tests.sentry_proto.records import window
 from tests.trainer_service.conftest import arrival, hex_id
 from trainer_service import migrations, schema
-from trainer_service.database import Database
 from trainer_service.store import Store
 
 
@@ -61,7 +60,9 @@ def test_an_unnumbered_store_is_copied_and_migrated(tmp_path: Path) -> None:
         assert connection.execute("SELECT name FROM sqlite_master WHERE name = 'self_reports'").fetchone() is None
 
 
-def test_a_failed_migration_leaves_the_database_as_it_was(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_migration_leaves_the_database_as_it_was(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.ingest([arrival(window(hex_id(1)), 1)], 0.0)
     with store.write() as connection:
         connection.execute(text("DROP TABLE alembic_version"))
@@ -74,12 +75,7 @@ def test_a_failed_migration_leaves_the_database_as_it_was(store: Store, monkeypa
 
     monkeypatch.setattr(migrations, "upgrade", broken)
     with pytest.raises(StorageError, match="power"):
-        Store(store.database, copies_of(store.database))
+        Store(store.database, tmp_path)
     with store.read() as connection:
         assert migrations.revision_of(connection) is None
         assert connection.scalar(select(func.count()).select_from(schema.windows)) == 1
-
-
-def copies_of(database: Database) -> Path | None:
-    """A folder for copies beside a file; PostgreSQL's tests name their own."""
-    return database.parent / "copies" if isinstance(database, Path) else None
