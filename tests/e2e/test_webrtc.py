@@ -198,6 +198,18 @@ def test_a_break_is_shown_and_heals_by_itself(agent: Agent, browser: BrowserCont
     expect(page.get_by_role("heading", name="You have stopped")).to_be_visible()
 
 
+def test_who_withdraws_during_a_break_is_heard_after_it(agent: Agent, browser: BrowserContext) -> None:
+    page = agree(browser, agent.link())
+    agent.process.send_signal(signal.SIGSTOP)
+    expect(page.get_by_text("The connection is lost.")).to_be_visible()
+    sure(page, "Withdraw my consent")
+    assert not camera_on(page)
+    assert agent.consents.records[0].withdrawn is None
+    agent.process.send_signal(signal.SIGCONT)
+    expect(page.get_by_role("heading", name="Your consent has ended")).to_be_visible()
+    assert agent.consents.records[0].withdrawn is not None
+
+
 def test_a_reload_goes_on_and_a_second_window_does_not_get_in(agent: Agent, browser: BrowserContext) -> None:
     link = agent.link()
     page = agree(browser, link)

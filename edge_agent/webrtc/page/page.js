@@ -36,7 +36,7 @@ const ASKED = {
 const $ = (id) => document.getElementById(id);
 const views = [...document.querySelectorAll("[data-view]")];
 
-let state = "", over = false, began = 0, version = "", ice = [];
+let state = "", over = false, wish = "", began = 0, version = "", ice = [];
 let socket = null, peer = null, camera = null;
 let heard = 0, tries = 0, retry = 0;
 let token = location.hash.slice(1);
@@ -53,8 +53,8 @@ function show(name) {
 
 function note(tone, first, second) {
   const box = $("note");
-  if (box.dataset.words === first) return; // a screen reader reads it whenever it is written
-  box.dataset.words = first;
+  if (box.dataset.words === first + second) return; // a screen reader reads it whenever it is written
+  box.dataset.words = first + second;
   box.dataset.tone = tone;
   box.children[0].textContent = first;
   box.children[1].textContent = second;
@@ -87,9 +87,12 @@ function drawSession(status) {
 
 function drawLost() {
   show("session");
-  sign("lost", "Not recording", "");
-  note("bad", "The connection is lost.", "Nothing is recorded now. This page goes on trying, and begins again by itself.");
-  for (const id of ["pause", "stop", "withdraw"]) $(id).disabled = true;
+  sign("lost", "Not recording", wish ? "Your camera is off." : "");
+  note("bad", "The connection is lost.", wish
+    ? "Nothing is recorded. Please leave this page open: the study's computer is told of your wish when it can be reached."
+    : "Nothing is recorded now. This page goes on trying, and begins again by itself.");
+  $("pause").disabled = true;
+  for (const id of ["stop", "withdraw"]) $(id).disabled = Boolean(wish);
 }
 
 function finish(reason) {
@@ -178,7 +181,7 @@ function trouble(error) {
 }
 
 async function recapture() { // the camera was unplugged, or taken away
-  while (!over && state === "live") {
+  while (!over && !wish && state === "live") {
     try { await acquire(); await stream(); return; } catch { await new Promise((done) => setTimeout(done, 2000)); }
   }
 }
@@ -238,7 +241,7 @@ async function take(message) {
     case "information": tries = 0; drawInformation(message); break;
     case "welcome": await welcome(message); break;
     case "answer": await peer?.setRemoteDescription({ type: "answer", sdp: message.sdp }).catch(lost); break;
-    case "status": state = message.state; drawSession(message); break;
+    case "status": state = message.state; if (!wish) drawSession(message); break;
     case "again": if (state === "live") await stream().catch(lost); break;
     case "refused": finish(message.reason); break;
     case "ended": if (message.reason === "closed") lost(); else finish(message.reason); break;
@@ -250,6 +253,7 @@ async function welcome(message) {
   ice = message.ice;
   if (message.secret) remember(message.secret);
   state = message.state === "paused" ? "paused" : "live";
+  if (wish) { say(wish); return; }
   drawSession();
   if (state === "paused") return;
   try {
@@ -290,13 +294,19 @@ $("pause").onclick = async () => {
   }
 };
 
+function leave(how) { // the camera is off at once, whether the agent can be told now or not
+  wish = how;
+  release();
+  if (socket?.readyState === WebSocket.OPEN) say(how); else drawLost();
+}
+
 for (const id of ["stop", "withdraw"]) {
   $(id).onclick = () => {
     const [title, words, yes] = ASKED[id];
     $("sure-title").textContent = title;
     $("sure-words").textContent = words;
     $("sure-yes").textContent = yes;
-    $("sure").onclose = () => { if ($("sure").returnValue === "yes") { release(); say(id); } };
+    $("sure").onclose = () => { if ($("sure").returnValue === "yes") leave(id); };
     $("sure").returnValue = "";
     $("sure").showModal();
   };
