@@ -57,7 +57,7 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
 
 bench: $(VENV)/dev.stamp
-	$(BIN)/python -m benchmarks.push_latency
+	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.augmentation
 
 # Hours: the long forms of docs/promises.md, with their figures in soak/.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -46,13 +47,14 @@ class Link:
     ) -> None:
         self._state = state
         self.outbox = Outbox(folder / "outbox.sqlite", quota)
+        self._swapped = threading.Event()
         self._fetcher = SocketFetcher(key)
         root = json.dumps(key.root).encode()
         client = UpdateClient(folder / "updates", root, self._fetcher, slots)
         self._updates = UpdateService(client, lambda: state.heads, self._swap)
         hello = Hello(limits.PROTOCOL, self.outbox.stream, LAYOUT_ID, SOFTWARE)
         self.uplink = Uplink(
-            key, self.outbox, hello, self._heartbeat, self._announced, on_audit, self._keep, on_failure
+            key, self.outbox, hello, self._heartbeat, self._announced, on_audit, self._keep, on_failure, self._swapped
         )
 
     def forget(self, withdrawn: Collection[str]) -> None:
@@ -76,6 +78,7 @@ class Link:
 
     def _swap(self, heads: Heads) -> None:
         self._state.heads = heads
+        self._swapped.set()
         log.info("model version %d runs now", heads.version)
 
     def close(self) -> None:

@@ -39,6 +39,7 @@ class Uplink:
         on_audit: told the audit probability that it wishes for, likewise; 0 for none.
         on_offsets: told the personal offsets that are in force for the participant, likewise.
         on_failure: called if the thread dies of a bug, which `close` then raises: better no agent than a silent one.
+        news: set by whoever has something to tell the trainer before the next second is over.
     """
 
     def __init__(
@@ -51,11 +52,12 @@ class Uplink:
         on_audit: Callable[[float], None],
         on_offsets: Callable[[tuple[Offset, ...]], None],
         on_failure: Callable[[], None],
+        news: threading.Event | None = None,
     ) -> None:
         self._key, self._outbox = key, outbox
         self._heartbeat, self._on_failure = heartbeat, on_failure
         self._on_model, self._on_audit, self._on_offsets = on_model, on_audit, on_offsets
-        self._session = AgentSession(hello)
+        self._session, self._news = AgentSession(hello), news or threading.Event()
         self._closing = threading.Event()
         self._closed, self._drain_s = 0.0, DRAIN_S
         self._trouble = ""
@@ -114,6 +116,9 @@ class Uplink:
             self._session.lost(now)
         elif fresh or self._session.state == AWAY:
             self._session.connected(now)
+        if self._news.is_set():
+            self._news.clear()
+            self._session.beat_now()
         for frame in self._session.due(now, self._outbox.pending, self._heartbeat):
             if not self._send(frame):
                 self._session.lost(now)

@@ -5,7 +5,7 @@
       | <---------- Welcome(credit, model) |    or Refusal(0, reason): wrong protocol or layout, no such key
       | Item(1) ... Item(credit) --------> |    at most `credit` in flight
       | <------------------ Ack(sequences) |    only after the commit; Refusal(sequence) for a bad item
-      | Heartbeat -------------------------> |  every second
+      | Heartbeat -------------------------> |  every second, and at once when another model runs
       | <--------- Pulse(time, model)      |    every second, and at once when a bundle is published
 
 The agent's end, and what moves it:
@@ -119,6 +119,10 @@ class AgentSession:
         if now >= self._next_beat:
             self._next_beat = now + limits.HEARTBEAT_S
             yield codec.encode_agent_frame(heartbeat())
+
+    def beat_now(self) -> None:
+        """Something has changed that the trainer waits for: the next heartbeat is due at once."""
+        self._next_beat = 0.0
 
     def _check_alive(self, now: float) -> None:
         oldest = min(self._in_flight.values(), default=now)

@@ -30,7 +30,9 @@ def test_a_figure_stands_beside_its_limit() -> None:
     report = to_json(Plan(), figures)
     assert not report["kept"]
     assert [figure["kept"] for figure in report["figures"]] == [False, True]
-    assert "R7  ack p99                                 251.0 ms           limit 250  MISSED" in to_text(Plan(), figures)
+    assert "R7  ack p99                                 251.0 ms           limit 250  MISSED" in to_text(
+        Plan(), figures
+    )
 
 
 @pytest.mark.e2e

@@ -169,3 +169,12 @@ def test_a_welcome_names_the_credit_and_the_model() -> None:
 def test_another_protocol_or_layout_is_not_welcome(hello: Hello, words: str) -> None:
     with pytest.raises(RequestRefused, match=words):
         welcome(hello, 7)
+
+
+def test_news_is_told_before_the_second_is_over(opened: Agent) -> None:
+    def beats(now: float) -> int:
+        return sum(isinstance(frame, Heartbeat) for frame in opened.due(now))
+
+    assert [beats(0.1), beats(0.2)] == [1, 0]
+    opened.session.beat_now()
+    assert [beats(0.3), beats(0.4), beats(1.2), beats(1.3)] == [1, 0, 0, 1]

@@ -1,0 +1,66 @@
+"""A new version on its way to two agents: real trainer, real links, and a trainer that is killed in between."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.latency import Agent, Truth, agents_of, fill
+from tests.e2e.study import Study, eventually
+from trainer_service.keyring import Home
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[Study]:
+    study = Study(tmp_path)
+    yield study
+    study.close()
+
+
+def teach(study: Study, truth: Truth) -> None:
+    for window_id, state in truth:
+        about = {"window_id": window_id, "task": "stress", "value": state, "source": "import", "rater": "ann"}
+        study.control.call("label", label_id=uuid.uuid4().hex, **about)
+
+
+def decisions(study: Study) -> list[Any]:
+    """Trigger, verdict and version of those on stress, newest first."""
+    return [
+        (d["trigger"], d["verdict"], d["version"]) for d in study.control.call("decisions") if d["task"] == "stress"
+    ]
+
+
+def test_a_trial_survives_the_trainer_and_reaches_all_agents(study: Study) -> None:
+    left = fill(Home(study.trainer_dir).database, 200, 20)
+    trainer = study.start_trainer("--labels-per-run", 10, "--canary-seconds", 5)
+    with agents_of(study.folder, Home(study.trainer_dir), 2) as agents:
+        run(agents, 1)
+        teach(study, left[:10])
+        first = eventually(lambda: next((a for a in agents if 2 in a.since), None), 60, "a canary runs version 2")
+        (other,) = [agent for agent in agents if agent is not first]
+        assert study.status()["rollout"]["agents"] == [first.name]
+        told = {agent["name"]: (agent["offered_version"], agent["canary"]) for agent in study.control.call("agents")}
+        assert told == {first.name: (2, True), other.name: (1, False)}
+        teach(study, left[10:])
+        waits = eventually(lambda: study.status()["learner"]["waits_for"].get("stress"), 30, "the next run waits")
+        assert waits == f"version 2 to prove itself on {first.name}"
+        assert 2 not in other.since
+        trainer.kill()
+        trainer.wait()
+        study.start_trainer("--labels-per-run", 10, "--canary-seconds", 5)
+        assert study.status()["rollout"]["version"] == 2
+        run(agents, 3)
+        assert 2 in other.since
+    assert decisions(study)[-4:][::-1] == [
+        ("labels", "published", 1), ("labels", "canary", 2), ("canary", "published", 2), ("labels", "canary", 3),
+    ]  # fmt: skip
+
+
+def run(agents: list[Agent], version: int) -> None:
+    eventually(lambda: all(version in agent.since for agent in agents), 120, f"all agents run version {version}")
