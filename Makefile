@@ -38,8 +38,8 @@ test: $(VENV)/dev.stamp
 	$(PYTEST) $(SIDE_BY_SIDE)
 
 test-all: test
-	$(PYTEST) $(SIDE_BY_SIDE) -m "(slow or shared) and not ($(ALONE))" --timeout 600
-	$(PYTEST) -m "$(ALONE)" --timeout 600
+	$(PYTEST) $(SIDE_BY_SIDE) -m "(slow or shared) and not soak and not ($(ALONE))" --timeout 600
+	$(PYTEST) -m "($(ALONE)) and not soak" --timeout 600
 
 FUZZED := "agent frame" "trainer frame" "record" "control request" "bundle metadata" "answers" "session.json" "task file"
 fuzz: $(VENV)/dev.stamp

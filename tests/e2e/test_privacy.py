@@ -73,6 +73,7 @@ def pixel_runs(video: Path, every: int = 20, pixels: int = 24) -> Iterator[bytes
                     yield run.tobytes()
 
 
+@pytest.mark.promise("P1", "P3")
 def test_no_pixel_leaves_and_nobody_else_is_called(strace: str, study: Study, shared_dir: Path) -> None:
     video = shared_dir / "videos" / "pyfeat_single_face.mp4"
     trace = traced_run(strace, study, video)

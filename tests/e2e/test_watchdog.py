@@ -73,6 +73,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     manager.close()
 
 
+@pytest.mark.promise("R11")
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_an_agent_that_hangs_is_restarted_within_30_s(manager: Manager) -> None:

@@ -76,6 +76,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
     room.close()
 
 
+@pytest.mark.promise("R4")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("act", "shown"),

@@ -14,7 +14,7 @@ from edge_agent.outbox import Outbox, Scored
 from sentry_proto.types import Stratum
 from tests.sentry_proto.records import alert, window
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.promise("R3")]
 
 SCORED = Scored(1, "P01", "stress", alerting=False)
 

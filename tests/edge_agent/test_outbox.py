@@ -150,6 +150,7 @@ def free_disk(outbox: Outbox) -> None:
     outbox._db.execute("PRAGMA max_page_count=1000000")
 
 
+@pytest.mark.promise("R3")
 def test_a_full_disk_degrades_counts_and_heals(path: Path) -> None:
     outbox = Outbox(path)
     outbox.put([window()], [CALM])
@@ -216,6 +217,7 @@ actions = st.lists(
 )
 
 
+@pytest.mark.promise("R1")
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions)
 def test_every_record_is_somewhere_in_every_story(
@@ -258,13 +260,15 @@ while True:
 """
 
 
+@pytest.mark.promise("R2")
 @pytest.mark.slow
-def test_a_killed_writer_loses_nothing_that_was_spooled(path: Path) -> None:
+@pytest.mark.parametrize("kills", [12, pytest.param(200, marks=pytest.mark.soak)])
+def test_a_killed_writer_loses_nothing_that_was_spooled(path: Path, kills: int) -> None:
     reported = 0
-    for kill in range(12):
+    for kill in range(kills):
         process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
-        for _ in range(3 + 7 * kill):
+        for _ in range(3 + 7 * (kill % 12)):
             reported = int(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
         rest = process.communicate()[0].split()

@@ -87,6 +87,7 @@ def test_an_older_version_is_refused(tmp_path: Path) -> None:
     assert started(tmp_path) == 2
 
 
+@pytest.mark.promise("S4")
 def test_two_failed_starts_bring_the_old_bundle_back_for_good(tmp_path: Path) -> None:
     accepted(tmp_path, ONE)
     Slots(tmp_path, LOAD).accept(TWO)  # and the process dies before a window is scored
@@ -123,6 +124,7 @@ class Killed(BaseException):
     """The process ended here."""
 
 
+@pytest.mark.promise("S4")
 @pytest.mark.parametrize("survived", range(8))
 def test_a_kill_at_any_step_of_an_accept_leaves_the_old_or_the_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int

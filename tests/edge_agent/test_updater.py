@@ -214,6 +214,7 @@ ATTACKS: dict[str, tuple[Callable[[Repository, Agent], None], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.promise("S3")
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attack(name: str, repository: Repository, agent: Agent) -> None:
     attack, words = ATTACKS[name]
@@ -237,6 +238,7 @@ def test_an_announcement_wakes_it_once(repository: Repository, agent: Agent) -> 
     assert repository.asked == []
 
 
+@pytest.mark.promise("R5")
 def test_a_clock_in_the_past_is_noticed_and_does_not_lift_the_freeze(repository: Repository, agent: Agent) -> None:
     made = time.time() + 40 * 86_400  # the running model was made later than this machine's clock says
     repository.publish(1, bundle(1, created=made))

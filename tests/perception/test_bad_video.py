@@ -64,6 +64,7 @@ def check(path: Path) -> int:
     return len(seconds + rest[0])
 
 
+@pytest.mark.promise("S6")
 def test_a_damaged_recording_yields_finite_numbers_only(recording: Path, tmp_path: Path) -> None:
     assert check(recording) == 6
     content = recording.read_bytes()

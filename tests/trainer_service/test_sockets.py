@@ -49,6 +49,7 @@ def test_publication_is_told_at_once(ingestion: Ingestion, call: Call) -> None:
     assert time.monotonic() - started < 0.5
 
 
+@pytest.mark.promise("S2")
 def test_an_unknown_key_is_let_in_nowhere(ingestion: Ingestion, call: Call) -> None:
     enrolled = ingestion.enroll("lab-1")
     public, secret = (key.decode() for key in zmq.curve_keypair())
@@ -64,6 +65,7 @@ def test_a_control_key_is_no_agent(ingestion: Ingestion, call: Call) -> None:
         call(control).hello()
 
 
+@pytest.mark.promise("S2")
 def test_a_revoked_key_is_cut_within_five_seconds(ingestion: Ingestion, call: Call) -> None:
     caller = call(ingestion.enroll("lab-1"))
     caller.hello()
@@ -84,6 +86,7 @@ def test_a_revoked_key_is_cut_within_five_seconds(ingestion: Ingestion, call: Ca
     assert hex_id(sequence + 1) not in stored
 
 
+@pytest.mark.promise("S2")
 def test_no_agent_can_speak_as_another(ingestion: Ingestion, call: Call) -> None:
     a, b = call(ingestion.enroll("lab-a")), call(ingestion.enroll("lab-b"))
     for sequence, caller in ((1, a), (2, b)):
@@ -104,6 +107,7 @@ def test_no_agent_can_speak_as_another(ingestion: Ingestion, call: Call) -> None
     assert told == {"lab-a": True, "lab-b": False}
 
 
+@pytest.mark.promise("S2")
 def test_without_a_gatekeeper_nobody_is_let_in(ingestion: Ingestion, call: Call) -> None:
     key = ingestion.enroll("lab-1")
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
