@@ -10,14 +10,17 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any, Protocol
 
+from sqlalchemy import ColumnElement
+
 from sentry_proto.control import decode_request, encode_error, encode_result
 from sentry_proto.errors import InputError, MalformedMessage, SentryError
 from sentry_proto.keys import AGENT, AllowList
 from sentry_proto.tasks import Task, tasks_to_json
 from sentry_proto.types import Label, Stratum
-from trainer_service import labels, rates, schema, self_reports, threshold_advice, views
+from trainer_service import alert_views, labels, rates, remarks, schema, self_reports, threshold_advice, views
 from trainer_service.fleet import Fleet, Moment
 from trainer_service.looks import Looks
+from trainer_service.remarks import Remark
 from trainer_service.self_reports import Answer, SelfReport
 from trainer_service.store import Store
 
@@ -107,7 +110,7 @@ class ControlApi:
     def status(self) -> Json:
         """The trainer at a glance."""
         with self._store.read() as connection:
-            totals = views.totals(connection)
+            totals = {**views.totals(connection), "unjudged": alert_views.unjudged(connection, self._tasks)}
         return {
             "software": SOFTWARE,
             "started": self._started,
@@ -167,13 +170,34 @@ class ControlApi:
             return views.queue(connection, task, rater, _limit(limit), self._looks)
 
     def alerts(
-        self, task: str | None = None, participant: str | None = None, agent: str | None = None, limit: int = 100
+        self,
+        task: str | None = None,
+        participant: str | None = None,
+        agent: str | None = None,
+        model_version: int | None = None,
+        limit: int = 100,
     ) -> list[Json]:
         """Alerts with their verdicts, newest first."""
-        where = _given(task=self._task(task).name if task is not None else None, participant=participant, agent=agent)
-        conditions = [schema.alerts.c[name] == value for name, value in where.items()]
+        where = self._alerts_where(task, participant, agent, model_version)
         with self._store.read() as connection:
-            return views.alerts(connection, self._tasks, conditions, _limit(limit))
+            return alert_views.listed(connection, self._tasks, where, _limit(limit))
+
+    def alert_course(
+        self,
+        task: str | None = None,
+        participant: str | None = None,
+        agent: str | None = None,
+        model_version: int | None = None,
+    ) -> Json:
+        """How many alerts there were when, by task and verdict."""
+        where = self._alerts_where(task, participant, agent, model_version)
+        with self._store.read() as connection:
+            return alert_views.course(connection, self._tasks, where)
+
+    def alert(self, alert_id: str) -> Json:
+        """One alert with its window and what was around it."""
+        with self._store.read() as connection:
+            return alert_views.one(connection, self._tasks, alert_id)
 
     def label(
         self,
@@ -203,6 +227,39 @@ class ControlApi:
             withdrawn = labels.withdraw(connection, label_id, time.time())
         self._learner.nudge()
         return {"withdrawn": withdrawn}
+
+    def remark(
+        self,
+        remark_id: str,
+        kind: str,
+        task: str,
+        rater: str,
+        window_id: str | None = None,
+        participant: str | None = None,
+        moment: float | None = None,
+        words: str = "",
+    ) -> Json:
+        """Store what a rater says that is no label, once."""
+        now = time.time()
+        with self._store.write() as connection:
+            if window_id is not None:
+                participant, moment = remarks.about(connection, window_id)
+            elif participant is None or moment is None:
+                raise InputError("a remark is about a window, or about a participant at a time")
+            remark = Remark(remark_id, kind, task, participant, float(moment), rater, now, window_id, words)
+            remarks.check(remark, self._tasks)
+            return {"stored": True, "fresh": remarks.put(connection, remark, now)}
+
+    def remarks(self, kind: str | None = None, participant: str | None = None, limit: int = 100) -> list[Json]:
+        """What raters have said that is no label, newest first."""
+        where = [schema.remarks.c[name] == value for name, value in _given(kind=kind, participant=participant).items()]
+        with self._store.read() as connection:
+            return remarks.listed(connection, where, _limit(limit))
+
+    def withdraw_remark(self, remark_id: str) -> Json:
+        """Take a remark back."""
+        with self._store.write() as connection:
+            return {"withdrawn": remarks.withdraw(connection, remark_id, time.time())}
 
     def import_labels(self, text: str, rater: str = "") -> Json:
         """Store a whole file of labels, or nothing of it."""
@@ -295,6 +352,14 @@ class ControlApi:
             return self_reports.questionnaire_answer(instrument, answers, self._tasks)
         raise InputError("a self-report is either a task with its value or an instrument with its answers")
 
+    def _alerts_where(
+        self, task: str | None, participant: str | None, agent: str | None, model_version: int | None
+    ) -> list[ColumnElement[bool]]:
+        if task is not None:
+            self._task(task)
+        where = _given(task=task, participant=participant, agent=agent, model_version=model_version)
+        return [schema.alerts.c[name] == value for name, value in where.items()]
+
     def _task(self, name: str) -> Task:
         if name not in self._tasks:
             raise InputError(f"task {name[:40]!r} is not configured; known are {', '.join(self._tasks)}")
@@ -302,9 +367,9 @@ class ControlApi:
 
 
 METHODS = (
-    "status", "agents", "windows", "window", "queue", "alerts", "label", "withdraw", "import_labels", "self_report",
-    "self_reports", "rates", "threshold_advice", "apply_threshold", "models", "decisions", "retrain", "rollback",
-    "people",
+    "status", "agents", "windows", "window", "queue", "alerts", "alert_course", "alert", "label", "withdraw", "remark",
+    "remarks", "withdraw_remark", "import_labels", "self_report", "self_reports", "rates", "threshold_advice",
+    "apply_threshold", "models", "decisions", "retrain", "rollback", "people",
 )  # fmt: skip
 
 

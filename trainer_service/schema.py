@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that makes these tables from those of its predecessor; later ones sort later."""
 
 WHOLE = BigInteger().with_variant(Integer, "sqlite")
@@ -63,6 +63,7 @@ windows = Table(
     Column("received", Float, nullable=False),
     Column("record", LargeBinary, nullable=False),
     UniqueConstraint("agent", "stream", "sequence"),
+    Index("ix_windows_session", "session", "end"),
     Index("ix_windows_stratum", "stratum", "row"),
     Index("ix_windows_audit", "stratum", "baseline_seconds", "model_version", "window_id"),
 )
@@ -158,6 +159,24 @@ self_reports = Table(
     Column("score", WHOLE),
     Column("received", Float, nullable=False),
     Index("ix_self_reports_participant", "participant", "created"),
+)
+
+remarks = Table(
+    "remarks",
+    metadata,
+    Column("row", WHOLE, primary_key=True),
+    Column("remark_id", String, nullable=False, unique=True),
+    Column("kind", String, nullable=False),
+    Column("task", String, nullable=False),
+    Column("participant", String, nullable=False),
+    Column("time", Float, nullable=False),
+    Column("rater", String, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("window_id", String, ForeignKey("windows.window_id", ondelete="CASCADE")),
+    Column("words", String, nullable=False),
+    Column("received", Float, nullable=False),
+    Column("withdrawn", Float),
+    Index("ix_remarks_window", "window_id", "task"),
 )
 
 models = Table(

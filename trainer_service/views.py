@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -13,7 +13,6 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select
 from sentry_proto.codec import decode_record
 from sentry_proto.errors import InputError
 from sentry_proto.layout import MODALITY_INDEX, SECOND_FEATURES
-from sentry_proto.tasks import FALSE_ALARM, TRUE_ALARM, Task
 from sentry_proto.types import Stratum, Window
 from trainer_service import schema
 from trainer_service.looks import Looks
@@ -95,21 +94,6 @@ def queue(connection: Connection, task: str, rater: str, limit: int, looks: Look
     return [{**entry, "reason": entry["stratum"]} for entry in shown]
 
 
-def alerts(
-    connection: Connection, tasks: Mapping[str, Task], where: Iterable[ColumnElement[bool]], limit: int | None
-) -> list[Json]:
-    """The newest alerts that fulfil all conditions, each with the newest verdict on its window."""
-    shown = (
-        "alert_id", "agent", "participant", "session", "task", "start", "end", "probability", "threshold",
-        "model_version", "window_id",
-    )  # fmt: skip
-    columns = [schema.alerts.c[name] for name in shown]
-    chosen = select(*columns).where(*where).order_by(schema.alerts.c.row.desc()).limit(limit)
-    rows = connection.execute(chosen).all()
-    said = _labels_of(connection, [row.window_id for row in rows])
-    return [{**row._mapping, "verdict": _verdict(said[row.window_id], tasks.get(row.task))} for row in rows]
-
-
 def models(connection: Connection) -> list[Json]:
     """All models that were ever live, newest first."""
     table = schema.models.c
@@ -173,13 +157,6 @@ def _labels_of(connection: Connection, window_ids: Sequence[str]) -> dict[str, l
             entry = dict(row._mapping)
             found[entry.pop("window_id")].append(entry)
     return found
-
-
-def _verdict(said: Sequence[Json], task: Task | None) -> str | None:
-    """The newest label of this task, as a verdict on its alert."""
-    values = [entry["value"] for entry in said if task is not None and entry["task"] == task.name]
-    event = task.is_event(values[-1]) if task is not None and values else None
-    return None if event is None else TRUE_ALARM if event else FALSE_ALARM
 
 
 def _urgency(row: Row[Any], task: str) -> float:
