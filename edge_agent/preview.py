@@ -22,7 +22,7 @@ from perception.face import FaceScan, FaceTracker
 from perception.pose import PoseLandmarker, visible
 from perception.schedule import Schedule
 from sentry_proto.layout import EMOTIONS, FRAME_FEATURES, FRAME_INDEX, MODALITY_INDEX, SECOND_FEATURES
-from sentry_proto.tasks import Task
+from sentry_proto.tasks import AlertRule, Task
 from sentry_proto.types import FeatureWindow, Float32, Offset, Prediction
 from training.active_learning.selection import Selector
 
@@ -136,23 +136,22 @@ def standing_out(features: FeatureWindow) -> list[dict[str, Any]]:
 
 
 def _estimate(task: Task, prediction: Prediction) -> dict[str, Any]:
-    deciding: Sequence[float] = prediction.personal or prediction.probabilities
-    rule = task.alert
+    shares = dict(zip(task.classes, prediction.personal or prediction.probabilities, strict=True))
+    event = task.alert.classes if task.alert else ()
     return {
         "task": task.name,
-        "classes": [{"name": n, "probability": round(p, 3)} for n, p in zip(task.classes, deciding, strict=True)],
+        "classes": [{"name": n, "probability": round(p, 3), "event": n in event} for n, p in shares.items()],
         "alerting": prediction.alerting,
-        "rule": rule
-        and _rule(rule.classes, rule.threshold, rule.duration_s, dict(zip(task.classes, deciding, strict=True))),
+        "rule": task.alert and _rule(task.alert, shares),
     }
 
 
-def _rule(classes: Sequence[str], threshold: float, duration_s: float, shares: Mapping[str, float]) -> dict[str, Any]:
+def _rule(rule: AlertRule, shares: Mapping[str, float]) -> dict[str, Any]:
     return {
-        "event": " or ".join(classes),
-        "probability": round(min(1.0, sum(shares[name] for name in classes)), 3),
-        "threshold": threshold,
-        "duration_s": duration_s,
+        "event": " or ".join(rule.classes),
+        "probability": round(min(1.0, sum(shares[name] for name in rule.classes)), 3),
+        "threshold": rule.threshold,
+        "duration_s": rule.duration_s,
     }
 
 

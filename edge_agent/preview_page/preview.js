@@ -16,6 +16,8 @@ function element(kind, text = "", name = "") {
   return made;
 }
 
+function percent(share) { return `${Math.round(100 * share)}\u00a0%`; }
+
 // ---- points -----------------------------------------------------------------------------------------------------------
 
 function join(points, pairs, style, width) {
@@ -55,7 +57,7 @@ function drawPoints({ size, face, body }) {
 
 function bars(box, rows) {
   while (box.children.length > rows.length) box.lastChild.remove();
-  rows.forEach(({ name, probability }, index) => {
+  rows.forEach(({ name, probability, event }, index) => {
     let row = box.children[index];
     if (!row) {
       row = box.appendChild(element("div"));
@@ -64,7 +66,8 @@ function bars(box, rows) {
     }
     row.children[0].textContent = name;
     row.children[1].firstChild.style.width = `${100 * (probability ?? 0)}%`;
-    row.children[2].textContent = probability === null ? "–" : `${Math.round(100 * probability)} %`;
+    row.children[2].textContent = probability === null ? "–" : percent(probability);
+    row.classList.toggle("event", Boolean(event));
   });
 }
 
@@ -90,7 +93,7 @@ function drawTasks({ tasks = [], model_version: version, data }) {
     const made = box.children[index];
     made.classList.toggle("on", task.alerting);
     made.querySelector("h3 b").textContent = task.task;
-    made.querySelector("h3 span").textContent = task.rule ? `alert from ${Math.round(100 * task.rule.threshold)} %` : "";
+    made.querySelector("h3 span").textContent = task.rule ? `alert: ${task.rule.event} from ${percent(task.rule.threshold)}` : "";
     bars(made.querySelector(".bars"), task.classes);
   });
 }
@@ -102,7 +105,7 @@ function drawAlert({ tasks = [], standing_out: unusual = [] }) {
   const [title, why, besides] = $("alert").children;
   title.textContent = `Alert: ${on.map((task) => task.rule.event).join(", ")}`;
   why.textContent = on.map(({ rule }) =>
-    `It was raised because ${rule.event} was at ${Math.round(100 * rule.threshold)} % or more for ${rule.duration_s} s; now it is at ${Math.round(100 * rule.probability)} %.`).join(" ");
+    `It was raised because ${rule.event} was at ${percent(rule.threshold)} or more for ${rule.duration_s}\u00a0s; now it is at ${percent(rule.probability)}.`).join(" ");
   besides.textContent = unusual.length
     ? `Most unusual for this person now: ${unusual.map(({ name, spreads }) => `${name} (${spreads > 0 ? "+" : "−"}${Math.abs(spreads)})`).join("; ")}, in their own spreads.`
     : "";

@@ -25,7 +25,7 @@ from typing import Any
 from edge_agent.app import discard, make_selector
 from edge_agent.consent import ConsentBook
 from edge_agent.folder import lock_folder, make_folder
-from edge_agent.heads import Heads, provider
+from edge_agent.heads import Heads
 from edge_agent.link import Link
 from edge_agent.slots import Slots
 from edge_agent.state import RunOptions, State
@@ -36,6 +36,7 @@ from edge_agent.webrtc.lobby import House, Lobby
 from edge_agent.webrtc.server import Server
 from edge_agent.webrtc.visit import Visit
 from perception.chain import Perception
+from perception.emotion import ExpressionModel
 from perception.schedule import Schedule
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError
@@ -78,16 +79,18 @@ class ServeOptions:
 
 
 def serve(
-    options: ServeOptions, stop: threading.Event, perception: Callable[[Schedule], Perception] = scheduled
+    options: ServeOptions, stop: threading.Event, perception: Callable[[Schedule], Perception] | None = None
 ) -> dict[str, Any]:
-    """Serve participants until `stop` is set, each with the models that `perception` makes; returns a report.
+    """Serve participants until `stop` is set, each with models of their own; returns a report.
 
     Raises:
         SentryError: it cannot start; the sentence says why.
     """
     check_secure(options)
     run = options.run
-    make_selector(run)  # a probability that is none is known at once
+    make_selector(run)  # a probability that is none is known at once, and so is a provider that is missing
+    provider = ExpressionModel(provider=run.provider).provider
+    models = perception or partial(scheduled, provider=run.provider)
     tls = tls_context(options.cert, options.cert_key) if options.cert else None
     key = KeyFile.load(run.key, AGENT) if run.key else None
     house = make_house(options)
@@ -109,9 +112,9 @@ def serve(
 
         forget()
         spool = link.outbox.put if link else discard
-        kit = Kit(agent, consents, spool, slots.confirm, selectors.make, perception)
+        kit = Kit(agent, consents, spool, slots.confirm, selectors.make, models)
         lobby, board = Lobby(house, invites(run.data_dir), kit, forget), Board(agent)
-        log.info("%s", start_line(options, agent, slots.words))
+        log.info("%s", start_line(options, agent, provider, slots.words))
         server = Server(lobby, lambda: board.show(lobby.visits.values()))
         asyncio.run(server.run(options.host, options.port, tls, stop))
         slots.confirm(agent.version)
@@ -261,13 +264,13 @@ def tls_context(cert: Path, key: Path | None) -> ssl.SSLContext:
     return context
 
 
-def start_line(options: ServeOptions, state: State, trouble: str) -> str:
+def start_line(options: ServeOptions, state: State, provider: str, trouble: str) -> str:
     """What the operator should know."""
     where = "features go to the trainer" if options.run.key else "nothing leaves this process"
     model = f"model version {state.version}" if state.heads else "no model yet"
     line = (
         f"waiting for participants at {address(options)}, at most {options.most} at once: {model}, "
-        f"ONNX Runtime {provider()}, {where}; no picture is kept. Make a link with: sentry-agent webrtc invite"
+        f"expressions on {provider}, {where}; no picture is kept. Make a link with: sentry-agent webrtc invite"
     )
     return f"{line} Note: {trouble}." if trouble else line
 

@@ -21,7 +21,9 @@ from edge_agent.state import State
 from edge_agent.watch import Spool, Watch
 from edge_agent.webrtc.source import PeerSource
 from perception.chain import Perception
+from perception.emotion import ExpressionModel
 from perception.pipeline import FeaturePipeline
+from perception.providers import AUTO
 from perception.schedule import LEVELS, Schedule
 from sentry_proto.errors import ConsentMissing, SentryError
 from training.active_learning.selection import Selector
@@ -52,9 +54,9 @@ class Kit:
     perception: Callable[[Schedule], Perception]
 
 
-def scheduled(schedule: Schedule) -> Perception:
-    """The shipped models."""
-    return Perception(schedule=schedule)
+def scheduled(schedule: Schedule, provider: str = AUTO) -> Perception:
+    """The shipped models, the expression model on that execution provider."""
+    return Perception(expression=ExpressionModel(provider=provider), schedule=schedule)
 
 
 class Booth:

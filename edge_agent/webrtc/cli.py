@@ -30,6 +30,7 @@ def add_webrtc(webrtc: argparse.ArgumentParser, data_dir: Path, positive: Callab
     add("--tasks", type=Path, help="task file (TOML); default: stress, focus, anxiety, depression")
     add("--audit", type=float, default=0.05, help="share of the windows sent at random (default: 0.05)")
     add("--budget", type=float, default=30.0, help="most uncertain windows of a participant an hour (default: 30)")
+    add("--provider", default="auto", help="what runs the expression model, as of run (default: auto)")
     add("--json", action="store_true", help="print a report as JSON at the end")
     add("--data-dir", type=Path, default=data_dir, help="default: %(default)s")
     webrtc.set_defaults(command=_serve)
@@ -57,6 +58,7 @@ def _serve(options: argparse.Namespace) -> int:
         tasks=load_tasks(options.tasks) if options.tasks else DEFAULT_TASKS,
         audit=options.audit,
         budget=options.budget,
+        provider=options.provider,
     )
     wanted = ServeOptions(
         run,
