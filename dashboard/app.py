@@ -1,4 +1,4 @@
-"""The dashboard: four pages on one trainer, or only the participants' one. Run by `sentry-dashboard`."""
+"""The dashboard: six pages on one trainer, or only the participants' one. Run by `sentry-dashboard`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import overview, rates, review, self_report
+from dashboard import alerts, models, overview, rates, review, self_report
 from dashboard.attention import acted
 from dashboard.cli import ACTED_VARIABLE, SELF_REPORT_VARIABLE
 from dashboard.connection import ask
@@ -38,8 +38,10 @@ alone = SELF_REPORT_VARIABLE in os.environ
 theirs = st.Page(self_report.page, title="Self-report", url_path="self-report")
 ours = [
     st.Page(overview.page, title="Overview", url_path="overview", default=True),
+    st.Page(alerts.page, title="Alerts", url_path="alerts"),
     st.Page(review.page, title="Review", url_path="review"),
     st.Page(rates.page, title="Rates", url_path="rates"),
+    st.Page(models.page, title="Models", url_path="models"),
 ]
 # Served alone, the page answers to both addresses: its own, which links to participants name, and the server's.
 doorstep = st.Page(self_report.page, title="Self-report", url_path="doorstep", default=True)

@@ -13,6 +13,9 @@ from training.active_learning.review.words import plural
 SPOOL_IS_LONG = 200
 """Windows waiting on an agent; more than a moment's backlog."""
 
+CLOCK_IS_OFF_S = 5.0
+"""Between an agent's clock and the trainer's; self-reports are matched to windows by time."""
+
 _CAMERA_WORDS = {
     CameraState.NO_FACE: "sees no face",
     CameraState.DARK: "sees a dark picture",
@@ -39,14 +42,14 @@ def _concerns(status: Mapping[str, Any], agents: Sequence[Mapping[str, Any]], op
     if status["learner"]["state"].startswith("failed"):
         yield Attention("bad", f"The learner {status['learner']['state']}.", "The models in use are not affected.")
     seen = [agent for agent in agents if agent["seen"]]
-    for agent in seen:
-        yield from _agent_concerns(agent)
+    concerns = [concern for agent in seen for concern in _agent_concerns(agent)]
+    yield from sorted(concerns, key=lambda concern: concern.tone != "bad")
     if not seen:
         what = "An agent is enrolled but has never called." if agents else "No agent is enrolled yet."
         yield Attention("quiet", what, "Enrol one with sentry-keys enroll NAME and start sentry-agent run there.")
     if open_alerts:
         wait = "waits" if open_alerts == 1 else "wait"
-        yield Attention("warn", f"{plural(open_alerts, 'alert')} {wait} for a verdict.", "Give it on the Review page.")
+        yield Attention("warn", f"{plural(open_alerts, 'alert')} {wait} for a verdict.", "Give it on the Alerts page.")
     if not status["model_version"]:
         yield Attention("quiet", "The heads abstain: they are not calibrated yet, so no alert can come.", _next(status))
     alive = plural(len(seen), "agent")
@@ -64,9 +67,19 @@ def _agent_concerns(agent: Mapping[str, Any]) -> Iterator[Attention]:
         yield Attention("bad", f"{name} reports: {agent['error']}", "")
     elif camera in _CAMERA_WORDS:
         yield Attention("warn", f"The camera of {name} {_CAMERA_WORDS[camera]}.", "No data is taken for calm.")
+    elif clock_is_off(agent):
+        off = agent["clock_off_s"]
+        which = "ahead of" if off > 0 else "behind"
+        advice = "Set it: answers of participants are matched to windows by the time."
+        yield Attention("warn", f"The clock of {name} is {duration(abs(off))} {which} the trainer's.", advice)
     elif agent["dropped"] or agent["spooled"] > SPOOL_IS_LONG:
         lost = f"{plural(agent['dropped'], 'record')} dropped, {agent['spooled']} waiting in its spool"
         yield Attention("warn", f"{name} cannot send fast enough.", f"{lost}.")
+
+
+def clock_is_off(agent: Mapping[str, Any]) -> bool:
+    """Whether an agent that keeps real time shows another one than the trainer."""
+    return bool(agent["clock_rate"] == 1) and abs(agent.get("clock_off_s") or 0.0) > CLOCK_IS_OFF_S
 
 
 def _next(status: Mapping[str, Any]) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.attention import attention
+from dashboard.attention import attention, clock_is_off
 from dashboard.connection import ask, live
 from dashboard.story import Chapter, story
-from dashboard.wording import duration
+from dashboard.wording import day_and_time, duration
 from training.active_learning.review.markup import (
     Html,
     browser_zone,
@@ -28,13 +28,13 @@ from training.active_learning.review.markup import (
     table,
     tag,
 )
-from training.active_learning.review.words import ABSTAINING, clock, count, percent, version
+from training.active_learning.review.words import ABSTAINING, count, percent, version
 
 REFRESH_S = 2.0
 SHOWN_ALERTS = 8
 
 _CAMERA_TONES = {"ok": "good", "several faces": "good", "no face": "warn"}
-_VERDICT_TONES = {"true alarm": "good", "false alarm": "bad"}
+VERDICT_TONES = {"true alarm": "good", "false alarm": "bad", "unsure": "warn"}
 
 
 def page() -> None:
@@ -44,23 +44,23 @@ def page() -> None:
 
 def _overview() -> None:
     status, agents, decisions = ask("status"), ask("agents"), ask("decisions", limit=50)
-    alerts = ask("alerts", limit=100)
-    said = attention(status, agents, sum(alert["verdict"] is None for alert in alerts))
+    alerts = ask("alerts", limit=SHOWN_ALERTS)
+    said = attention(status, agents, status["unjudged"])
     note(said.tone, said.sentence, said.advice)
-    st.html(_facts(status, alerts))
+    st.html(_facts(status))
     left, right = st.columns([5, 3], gap="small")
     with left:
         panel("Agents", _agents(agents), "each beats once a second")
-        panel("Last alerts", _alerts(alerts[:SHOWN_ALERTS], status), "newest first, in event time")
+        panel("Last alerts", _alerts(alerts, status), "newest first, in event time")
     with right:
         panel("What the learner waits for", _waits(status))
         panel("Decisions of the gate", _story(story(decisions, status["started"]), status["now"]), "newest first")
 
 
-def _facts(status: Mapping[str, Any], alerts: Sequence[Mapping[str, Any]]) -> Html:
+def _facts(status: Mapping[str, Any]) -> Html:
     number = status["model_version"]
-    open_alerts = sum(alert["verdict"] is None for alert in alerts)
-    raised = joined([count(status["alerts"]), " ", muted(f"{open_alerts} without verdict")]) if alerts else "0"
+    open_alerts = muted(f"{count(status['unjudged'])} without verdict")
+    raised = joined([count(status["alerts"]), " ", open_alerts]) if status["alerts"] else "0"
     return facts(
         [
             ("Model in use", version(number).capitalize() if number else ABSTAINING.capitalize()),
@@ -75,7 +75,7 @@ def _facts(status: Mapping[str, Any], alerts: Sequence[Mapping[str, Any]]) -> Ht
 def _agents(agents: Sequence[Mapping[str, Any]]) -> Html:
     if not agents:
         return empty("No agent is enrolled.", "On the trainer's machine: sentry-keys enroll NAME --out FILE.")
-    heads = ("Agent", "State", "Camera", "Frames / s", "Model", "Spool", "Update")
+    heads = ("Agent", "State", "Camera", "Frames / s", "Model", "Spool", "Clock")
     return table(heads, map(_agent_row, agents), frozenset({3, 5}))
 
 
@@ -92,10 +92,17 @@ def _agent_row(agent: Mapping[str, Any]) -> list[object]:
         stacked(alive, agent["error"]),
         camera,
         stacked(f"{agent['fps']:.1f}", pace),
-        version(agent["model_version"]),
+        stacked(version(agent["model_version"]), agent["update_state"]),
         spool,
-        agent["update_state"],
+        _clock(agent),
     ]
+
+
+def _clock(agent: Mapping[str, Any]) -> Html:
+    off = float(agent.get("clock_off_s") or 0.0)
+    if clock_is_off(agent):
+        return pill("warn", f"{duration(abs(off))} {'ahead' if off > 0 else 'behind'}")
+    return pill("good", "right") if agent["alive"] and "clock_off_s" in agent else muted("not known")
 
 
 def _waits(status: Mapping[str, Any]) -> Html:
@@ -130,11 +137,11 @@ def _alert_row(alert: Mapping[str, Any], zone: tzinfo) -> list[object]:
     lasted = duration(alert["end"] - alert["start"]) if alert["end"] else "still on"
     verdict = alert["verdict"]
     return [
-        clock(alert["start"], zone),
+        day_and_time(alert["start"], zone),
         alert["task"],
         f"{alert['participant']} at {alert['agent']}",
         lasted,
         joined([percent(alert["probability"]), " ", muted(f"from {percent(alert['threshold'])}")]),
         version(alert["model_version"]),
-        pill(_VERDICT_TONES[verdict], verdict) if verdict else pill("quiet", "not judged"),
+        pill(VERDICT_TONES[verdict], verdict) if verdict else pill("quiet", "not judged"),
     ]

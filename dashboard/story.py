@@ -30,7 +30,8 @@ def story(decisions: Sequence[Mapping[str, Any]], started: float, longest: int =
             continue
         waited = waited | {decision["task"]} if decision["verdict"] == "waiting" else set()
         told.append(_chapter(decision))
-    beginning = Chapter("quiet", "The heads abstain", "Not calibrated yet: no estimate, no alert.", started)
+    began = min(started, *(decision["time"] for decision in decisions)) if decisions else started
+    beginning = Chapter("quiet", "The heads abstain", "Not calibrated yet: no estimate, no alert.", began)
     return [*told[: longest - 1], beginning]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import datetime, tzinfo
 from typing import Any
 
 from training.active_learning.review.words import count, percent
@@ -16,6 +18,17 @@ def duration(seconds: float) -> str:
         if seconds >= 1.5 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(0.0, seconds):.0f} s"
+
+
+def day_and_time(seconds: float, zone: tzinfo) -> str:
+    """Unix seconds as '21 Nov, 14:05'."""
+    return datetime.fromtimestamp(seconds, zone).strftime("%-d %b, %H:%M")
+
+
+def feature_name(name: str) -> str:
+    """A feature of the layout as a reader sees it: 'blendshape_browDown_mean' -> 'brow down'."""
+    plain = name.removeprefix("blendshape_").removesuffix("_mean").replace("_", " ")
+    return re.sub(r"([a-z])([A-Z])", lambda found: f"{found[1]} {found[2].lower()}", plain)
 
 
 def quantity(name: str, value: float) -> str:

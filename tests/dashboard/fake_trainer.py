@@ -183,6 +183,7 @@ class FakeTrainer:
             "software": "0.1.0", "started": NOW - 3600, "now": NOW, "tasks": tasks_to_json(DEFAULT_TASKS),
             "model_version": self.model_version, "windows": len(self.windows), "labels": len(self.labels),
             "alerts": len(self.alerts), "people": 5, "learner": learner,
+            "unjudged": sum(alert["verdict"] is None for alert in self.alerts),
         }  # fmt: skip
 
     def do_agents(self) -> list[dict[str, Any]]:

@@ -64,10 +64,15 @@ def address(study: Study) -> Iterator[str]:
 
 @contextmanager
 def serving(study: Study, *arguments: str) -> Iterator[str]:
+    with serving_key(study.trainer_dir / "control.key", study.folder / "dashboard.log", *arguments) as url:
+        yield url
+
+
+@contextmanager
+def serving_key(key: Path, log_file: Path, *arguments: str) -> Iterator[str]:
     port = free_port(1)
-    key = study.trainer_dir / "control.key"
     command = [sys.executable, "-m", "dashboard.cli", "--key", str(key), "--port", str(port), *arguments]
-    with (study.folder / "dashboard.log").open("w") as log:
+    with log_file.open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=dict(os.environ))
     url = f"http://127.0.0.1:{port}"
     eventually(lambda: serves(url) or None, 60, "the dashboard answers")

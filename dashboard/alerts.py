@@ -1,0 +1,263 @@
+"""The Alerts page: when alerts came, one of them with its window and a verdict, and events that were missed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from dashboard.alert_charts import around_chart, course_chart
+from dashboard.connection import ask, calmly, live
+from dashboard.overview import VERDICT_TONES
+from dashboard.verdicts import VERDICTS, Bench
+from dashboard.wording import day_and_time, duration, feature_name
+from sentry_proto.limits import MAX_TEXT
+from sentry_proto.types import CAMERA_STATES
+from training.active_learning.review.markup import (
+    Html,
+    browser_zone,
+    empty,
+    heading,
+    joined,
+    muted,
+    note,
+    panel,
+    pill,
+    table,
+    tag,
+)
+from training.active_learning.review.words import percent, plural, version
+
+REFRESH_S = 5.0
+LISTED = 40
+ALL = {"task": "All tasks", "participant": "Everyone", "agent": "All agents", "model_version": "All versions"}
+ONLY_OPEN = "Without verdict"
+
+
+def page() -> None:
+    """Draw the page."""
+    bench = st.session_state.setdefault("bench", Bench())
+    live(partial(_page, bench), REFRESH_S)
+    calmly(_missed)
+
+
+def _page(bench: Bench) -> None:
+    status, people, agents, models = ask("status"), ask("people"), ask("agents"), ask("models")
+    choices = {
+        "task": [task["name"] for task in status["tasks"] if task["alert"]],
+        "participant": sorted(person["participant"] for person in people),
+        "agent": [agent["name"] for agent in agents],
+        "model_version": [model["version"] for model in models],
+    }
+    where, only_open, rater = _filters(choices)
+    course, alerts = ask("alert_course", **where), ask("alerts", limit=LISTED, **where)
+    shown = [alert for alert in alerts if not only_open or alert["verdict"] is None]
+    if not course["bins"]:
+        panel("Alerts", empty("No alert here.", "Choose other filters; none comes before a head has passed its gate."))
+        return
+    total = sum(entry["alerts"] for entry in course["bins"])
+    with st.container(border=True, key="window-course"):
+        heading("When alerts came", f"{plural(total, 'alert')}, in stretches of {duration(course['width_s'])}")
+        st.altair_chart(course_chart(course), width="stretch", theme=None)
+    chosen = _chosen(shown)
+    left, right = st.columns([4, 5], gap="small")
+    with left:
+        _list(shown, chosen, len(alerts) == LISTED)
+    with right:
+        if chosen is None:
+            panel("Nothing waits for a verdict", empty("All of these alerts were judged.", "Turn the filter off."))
+            _undo(bench)
+        else:
+            _alert(ask("alert", alert_id=chosen), bench, rater, [alert["alert_id"] for alert in shown])
+
+
+def _filters(choices: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Any], bool, str]:
+    """Kept in the address, so that a refreshed page and a link show the same."""
+    columns = st.columns([1, 1, 1, 1, 1.2, 1], gap="small", vertical_alignment="bottom")
+    where = {}
+    for place, (name, values) in zip(columns, choices.items(), strict=False):
+        asked = next((value for value in values if str(value) == st.query_params.get(name)), None)
+        options: list[Any] = [None, *values]
+        value: Any = place.selectbox(
+            ALL[name],
+            options,
+            index=options.index(asked),
+            key=f"alerts {name}",
+            label_visibility="collapsed",
+            format_func=partial(_named, name),
+        )
+        if value is not None:
+            where[name] = value
+    only_open = columns[4].toggle(ONLY_OPEN, key="alerts open", value=False)
+    rater = columns[5].text_input(
+        "Rater (a pseudonym)", st.query_params.get("rater", ""), key="alerts rater", max_chars=MAX_TEXT,
+        placeholder="Rater, such as R1", label_visibility="collapsed",
+    ).strip()  # fmt: skip
+    kept = {name: str(value) for name, value in where.items()} | ({"rater": rater} if rater else {})
+    gone = [name for name in ("rater", *choices) if name not in kept and name in st.query_params]
+    for name in gone:
+        del st.query_params[name]
+    st.query_params.update(kept)
+    return where, only_open, rater
+
+
+def _named(name: str, value: Any) -> str:
+    if value is None:
+        return ALL[name]
+    return version(value).capitalize() if name == "model_version" else str(value)
+
+
+def _chosen(alerts: Sequence[Mapping[str, Any]]) -> str | None:
+    """The alert that is open: the one chosen, else the first without a verdict, else the first."""
+    ids = [alert["alert_id"] for alert in alerts]
+    asked = st.session_state.get("alert") or st.query_params.get("alert")
+    if asked not in ids:
+        asked = next((alert["alert_id"] for alert in alerts if alert["verdict"] is None), next(iter(ids), None))
+    st.session_state["alert"] = asked
+    return asked
+
+
+def _list(alerts: Sequence[Mapping[str, Any]], chosen: str | None, more: bool) -> None:
+    zone = browser_zone()
+    aside = f"the newest {LISTED}" if more else plural(len(alerts), "alert")
+    with st.container(border=True, key="window-list", height=640, gap=None):
+        heading("Alerts", f"{aside}, newest first")
+        for alert in alerts:
+            verdict = alert["verdict"] or "no verdict"
+            words = f"{day_and_time(alert['start'], zone)} · {alert['task']} · {alert['participant']} · {verdict}"
+            st.button(
+                words,
+                key=f"open {alert['alert_id']}",
+                type="secondary" if alert["alert_id"] == chosen else "tertiary",
+                width="stretch",
+                on_click=_open,
+                args=(alert["alert_id"],),
+            )
+
+
+def _open(alert_id: str | None) -> None:
+    st.session_state["alert"] = alert_id
+
+
+def _alert(alert: Mapping[str, Any], bench: Bench, rater: str, order: Sequence[str]) -> None:
+    zone = browser_zone()
+    lasted = f"lasted {duration(alert['end'] - alert['start'])}" if alert["end"] else "still on"
+    with st.container(border=True, key="answers"):
+        title = f"Was {alert['task']} there?"
+        heading(title, f"{alert['participant']} at {alert['agent']}, {day_and_time(alert['start'], zone)}, {lasted}")
+        _verdicts(alert, bench, rater, order)
+    with st.container(border=True, key="window-around"):
+        said = f"{percent(alert['probability'])}, alerts from {percent(alert['threshold'])}"
+        heading(f"Probability of {alert['task']} around it", f"{version(alert['model_version'])}: {said}")
+        if alert["around"]:
+            st.altair_chart(around_chart(alert["around"], alert), width="stretch", theme=None)
+        st.caption("Points are the windows that were sent; between alerts only a few are.")
+    window = alert["window"]
+    if window is None:
+        panel("The window", empty("It has not come yet.", "It waits in the agent's spool, or was removed."))
+        return
+    panel("What moved", _moved(window["moved"]), "against what is usual for this person")
+    panel("Camera", _camera(window["camera_states"]), "the 30 s before the alert")
+
+
+def _verdicts(alert: Mapping[str, Any], bench: Bench, rater: str, order: Sequence[str]) -> None:
+    if alert["verdict"]:
+        st.html(tag("p", joined(["Judged: ", pill(VERDICT_TONES[alert["verdict"]], alert["verdict"])]), "s-line"))
+    elif not rater:
+        st.caption("Enter a rater's pseudonym above; every verdict keeps who gave it.")
+    for place, (verdict, key) in zip(st.columns(3, gap="small"), VERDICTS.items(), strict=True):
+        place.button(
+            verdict.capitalize(),
+            key=f"{verdict} {alert['alert_id']}",
+            width="stretch",
+            shortcut=key,
+            disabled=not rater,
+            on_click=_judge,
+            args=(bench, alert, verdict, rater, order),
+        )
+    _undo(bench)
+
+
+def _judge(bench: Bench, alert: Mapping[str, Any], verdict: str, rater: str, order: Sequence[str]) -> None:
+    """Store it, and go on to the next older alert only when the trainer has confirmed it."""
+    if bench.judge(ask, alert, verdict, rater):
+        here = order.index(alert["alert_id"])
+        _open(next(iter(order[here + 1 :]), alert["alert_id"]))
+
+
+def _undo(bench: Bench) -> None:
+    if bench.outcome:
+        note(bench.outcome.tone, bench.outcome.sentence)
+    if bench.given:
+        st.button("Undo", key="undo verdict", type="tertiary", shortcut="U", on_click=_take_back, args=(bench,))
+
+
+def _take_back(bench: Bench) -> None:
+    about = bench.undo(ask)
+    if about is not None:
+        _open(about)
+
+
+def _moved(moved: Sequence[Mapping[str, Any]]) -> Html:
+    if not moved:
+        return empty("Nothing to compare with.", "The person's own baseline was not known yet.")
+    rows = [
+        [tag("b", feature_name(entry["name"])), f"{entry['mean']:.2f}", f"{entry['usual']:.2f}", _away(entry["away"])]
+        for entry in moved
+    ]
+    return table(("Feature", "In the window", "Usually", "Usual spreads away"), rows, frozenset({1, 2, 3}))
+
+
+def _away(away: float) -> Html:
+    return joined([f"{away:+.1f} ", muted("above" if away > 0 else "below")])
+
+
+def _camera(states: str) -> Html:
+    words = {letter: str(state) for state, letter in CAMERA_STATES.items()}
+    counted = [(words.get(letter, "unknown"), states.count(letter)) for letter in dict.fromkeys(states)]
+    pills = (pill("good" if name == "ok" else "warn", f"{name} for {seconds} s ") for name, seconds in counted)
+    kept = muted("No picture was kept: agents send features only.")
+    return joined([tag("p", joined(pills), "s-line"), tag("p", kept, "s-line")])
+
+
+def _missed() -> None:
+    status, people = ask("status"), ask("people")
+    tasks = [task["name"] for task in status["tasks"] if task["alert"]]
+    reported = ask("remarks", kind="missed event", limit=5)
+    if not tasks or not people:
+        return
+    with st.expander("Report a missed event", icon=":material/add_alert:"):
+        st.caption(
+            "For a moment at which no alert came. It is kept for the study's record and counts in no rate: how often "
+            "events are missed is estimated from windows drawn at random."
+        )
+        _missed_form(tasks, sorted(person["participant"] for person in people))
+        zone = browser_zone()
+        for remark in reported:
+            words = (
+                f"{day_and_time(remark['time'], zone)}: {remark['task']}, {remark['participant']}, by {remark['rater']}"
+            )
+            st.caption(f"{words}. {remark['words']}")
+
+
+def _missed_form(tasks: Sequence[str], people: Sequence[str]) -> None:
+    now = datetime.now(browser_zone())
+    with st.form("missed", border=False, clear_on_submit=True):
+        first, second, third, fourth, fifth = st.columns(5, gap="small")
+        task = first.selectbox("What", tasks)
+        participant = second.selectbox("Who", people)
+        day = third.date_input("Day", now.date())
+        moment = fourth.time_input("Time", now.time().replace(second=0, microsecond=0), step=60)
+        rater = fifth.text_input("Rater", st.session_state.get("alerts rater", ""), max_chars=MAX_TEXT)
+        words = st.text_input("What you saw (may be left empty)", max_chars=MAX_TEXT)
+        if st.form_submit_button("Report it"):
+            when = datetime.combine(day, moment, browser_zone())
+            ask(
+                "remark", remark_id=uuid.uuid4().hex, kind="missed event", task=task, rater=rater.strip(),
+                participant=participant, moment=when.timestamp(), words=words,
+            )  # fmt: skip
+            note("good", f"Stored: {task} of {participant} at {when:%H:%M}.")
