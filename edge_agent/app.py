@@ -31,14 +31,15 @@ from edge_agent.slots import Slots
 from edge_agent.sources import PUPPET, SourceOptions, is_live, open_source
 from edge_agent.state import RunOptions, State
 from edge_agent.watch import Watch
-from edge_agent.watchdog import watchdog
 from perception.chain import Perception
 from perception.emotion import ExpressionModel
 from perception.pipeline import FeaturePipeline
 from perception.schedule import EVERY_FRAME, LEVELS, Schedule
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.keys import AGENT, KeyFile
+from sentry_proto.metrics import offered
 from sentry_proto.types import Record
+from sentry_proto.watchdog import watchdog
 from training.active_learning.selection import Selector
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def offering(options: RunOptions, loop: Loop, watch: Watch, state: State, link: 
     if options.metrics is None:
         yield
         return
-    from edge_agent.metrics import AgentCollector, offered  # noqa: PLC0415 - few ask for it
+    from edge_agent.metrics import AgentCollector  # noqa: PLC0415 - few ask for it
 
     collector = AgentCollector(
         lambda: {**loop.figures(), **watch.figures()},

@@ -17,10 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
-from edge_agent.json_log import JsonFormatter
 from edge_agent.webrtc.cli import add_webrtc
 from perception.session_metadata import PURPOSES
 from sentry_proto.errors import EnvironmentFault, InputError, MissingDependency, SentryError
+from sentry_proto.json_log import JsonFormatter
 from sentry_proto.pipes import unread
 
 Choice = TypeVar("Choice")
@@ -58,8 +58,8 @@ def default_data_dir() -> Path:
 def _run(options: argparse.Namespace) -> int:
     require_libraries()
     from edge_agent.app import run  # noqa: PLC0415 - after the check for system libraries
-    from edge_agent.metrics import address  # noqa: PLC0415
     from edge_agent.state import RunOptions  # noqa: PLC0415
+    from sentry_proto.metrics import address  # noqa: PLC0415
     from sentry_proto.tasks import DEFAULT_TASKS, load_tasks  # noqa: PLC0415
 
     stop = stop_on_signal()

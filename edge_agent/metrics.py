@@ -1,4 +1,4 @@
-"""The agent's figures for Prometheus, at `http://HOST:PORT/metrics`; on this machine only unless told otherwise.
+"""The agent's figures for Prometheus.
 
 No name, pseudonym or address is among them: whoever may scrape a machine need not know who sits there.
 """
@@ -6,15 +6,11 @@ No name, pseudonym or address is among them: whoever may scrape a machine need n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from edge_agent.outbox import Totals
 from edge_agent.state import State
-from sentry_proto.errors import InputError, MissingDependency
 from sentry_proto.types import CameraState
-
-LOCAL = "127.0.0.1"
 
 
 class AgentCollector:
@@ -72,41 +68,3 @@ class AgentCollector:
             stages.add_metric([stage, "0.5"], ms["median_ms"] / 1000)
             stages.add_metric([stage, "0.95"], ms["p95_ms"] / 1000)
         yield stages
-
-
-@contextmanager
-def offered(collector: AgentCollector, host: str, port: int) -> Iterator[int]:
-    """Answer Prometheus for as long as the block lasts; yields the port.
-
-    Raises:
-        MissingDependency: prometheus_client is not installed.
-        InputError: the address cannot be used.
-    """
-    try:
-        from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise MissingDependency("Metrics need prometheus_client; install sentry-lab[metrics].") from error
-    registry = CollectorRegistry()
-    registry.register(collector)
-    try:
-        server, thread = start_http_server(port, host, registry)
-    except OSError as error:
-        raise InputError(f"Metrics cannot be offered at {host}:{port}: {error}.") from error
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def address(text: str) -> tuple[str, int]:
-    """`PORT`, or `HOST:PORT`, as a host and a port.
-
-    Raises:
-        InputError: it is neither.
-    """
-    host, _, port = text.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
-        raise InputError(f"Metrics are offered at PORT or HOST:PORT; {text!r} is neither.")
-    return host or LOCAL, int(port)

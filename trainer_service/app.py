@@ -12,16 +12,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import zmq
 
 from sentry_proto.curve import Gatekeeper
 from sentry_proto.keys import AGENT, CONTROL, Endpoints
 from sentry_proto.tasks import DEFAULT_TASKS, Task, load_tasks
+from sentry_proto.watchdog import watchdog
 from trainer_service import keyring
 from trainer_service.canary import DEFAULT_SECONDS, Running
 from trainer_service.control_api import ControlApi
@@ -31,6 +32,7 @@ from trainer_service.fleet import Fleet, Moment
 from trainer_service.ingest import Intake
 from trainer_service.keyring import Home
 from trainer_service.learner import Learner
+from trainer_service.metrics import TrainerCollector, offering
 from trainer_service.policy import DEFAULT_PER_RUN
 from trainer_service.publisher import Publisher
 from trainer_service.rollout import Rollout
@@ -55,6 +57,7 @@ class Settings:
         labels_per_run: how many new labels of a task start a run.
         retrain_every_s: seconds after which a single new label starts one; None for never.
         database: the address of a PostgreSQL database; None for the file in the folder.
+        metrics: host and port at which Prometheus is answered; None for not at all.
         canary_s: how long one agent runs a new version before the others get it; 0 for not at all.
     """
 
@@ -63,6 +66,7 @@ class Settings:
     labels_per_run: int = DEFAULT_PER_RUN
     retrain_every_s: float | None = None
     database: str | None = None
+    metrics: tuple[str, int] | None = None
     canary_s: float = DEFAULT_SECONDS
 
     @property
@@ -144,6 +148,7 @@ def running(settings: Settings) -> Iterator[Trainer]:
         threads = (ingest, updates, control, learner)
         for thread in threads:
             thread.start()
+        stack.enter_context(offering(settings.metrics, _collector(store, intake, fleet, allowed, learner)))
         yield Trainer(ends, threads)
         log.info("ending; %s", dict(intake.counts) or "no agent called")
 
@@ -153,12 +158,22 @@ def _running(fleet: Fleet, allowed: Enrolment, version: int) -> dict[str, Runnin
     return fleet.running(allowed.names(AGENT), version, Moment(time.time(), time.monotonic()))
 
 
+def _collector(store: Store, intake: Intake, fleet: Fleet, allowed: Enrolment, learner: Learner) -> TrainerCollector:
+    def agents() -> list[dict[str, Any]]:
+        return fleet.describe(allowed.names(AGENT), Moment(time.time(), time.monotonic()))
+
+    return TrainerCollector(store, intake.counts, agents, lambda: learner.model_version)
+
+
 def serve(settings: Settings, ended: threading.Event, announce: Callable[[Endpoints], None]) -> None:
     """Run a trainer until `ended` is set; `announce` is called once it is ready."""
-    with running(settings) as trainer:
+    with running(settings) as trainer, closing(watchdog()) as alive:
         announce(trainer.endpoints)
-        while not ended.wait(CHECK_EVERY_S):
+        while True:
             trainer.check()
+            alive.passed(time.monotonic())
+            if ended.wait(CHECK_EVERY_S):
+                break
 
 
 def _closing(stack: ExitStack, resource: T, close: Callable[[T], None]) -> T:

@@ -19,7 +19,9 @@ from typing import Any
 from sentry_proto.control import ControlClient
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError, SentryError
+from sentry_proto.json_log import JsonFormatter
 from sentry_proto.keys import CONTROL, Endpoints, KeyFile
+from sentry_proto.metrics import address
 from sentry_proto.pipes import unread
 from trainer_service import keyring, report_export, upkeep
 from trainer_service.app import Settings, serve
@@ -68,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         "--retrain-every", type=float, metavar="HOURS", help="after so long one label that came or went starts a run"
     )
     upkeep.add_database(run)
+    run.add_argument("--metrics", metavar="[HOST:]PORT", help="offer figures to Prometheus there; here without HOST")
+    run.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object an event")
     run.add_argument(
         "--canary-seconds", type=float, default=DEFAULT_SECONDS, metavar="S",
         help="how long one agent runs a new version before the others get it; 0: all at once (%(default)g)",
@@ -162,12 +166,15 @@ def _serve(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.canary_seconds < math.inf:
         raise InputError(f"--canary-seconds must be 0 or more, not {arguments.canary_seconds}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    if arguments.log_format == "json":
+        logging.getLogger().handlers[0].setFormatter(JsonFormatter())
     _raise_open_files()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    metrics = address(arguments.metrics) if arguments.metrics else None
     settings = Settings.of(arguments.dir, arguments.tasks, arguments.labels_per_run, every)
-    settings = replace(settings, database=arguments.database, canary_s=arguments.canary_seconds)
+    settings = replace(settings, database=arguments.database, canary_s=arguments.canary_seconds, metrics=metrics)
     serve(settings, ended, _announce)
 
 

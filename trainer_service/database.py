@@ -72,7 +72,7 @@ def _postgresql(address: str) -> Engine:
     try:
         return create_engine(url, pool_pre_ping=True, execution_options={"preserve_rowcount": True})
     except ImportError as error:
-        raise MissingDependency("PostgreSQL needs its driver: pip install 'sentry-lab[trainer,scale]'") from error
+        raise MissingDependency("PostgreSQL needs its driver: pip install 'sentry-lab[trainer,postgresql]'") from error
 
 
 def address_of(address: str) -> URL:

@@ -6,6 +6,7 @@ a trainer that was killed in between knows at its next start what became of it: 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from sqlalchemy import Connection, delete, func, select, update
 from sentry_proto.errors import InputError
 from trainer_service import schema
 from trainer_service.jobs import THRESHOLD
+
+log = logging.getLogger(__name__)
 
 PENDING = "pending"
 CANARY = "canary"
@@ -122,6 +125,8 @@ def record(connection: Connection, decisions: Iterable[Decision]) -> None:
     rows = [vars(decision) for decision in decisions]
     if rows:
         connection.execute(schema.decisions.insert(), rows)
+    for row in rows:
+        log.info("decision on %s: %s (%s): %s", row["task"], row["verdict"], row["trigger"], row["reason"])
 
 
 def settle(connection: Connection, live: int, now: float, tried: int = 0) -> None:

@@ -6,11 +6,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from edge_agent.json_log import JsonFormatter
-from edge_agent.metrics import LOCAL, AgentCollector, address, offered
+from edge_agent.metrics import AgentCollector
 from edge_agent.outbox import Totals
 from edge_agent.state import State
 from sentry_proto.errors import InputError
+from sentry_proto.json_log import JsonFormatter
+from sentry_proto.metrics import LOCAL, address, offered
 from sentry_proto.types import CameraState
 
 FIGURES = {

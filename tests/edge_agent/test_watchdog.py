@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.watchdog import Watchdog
+from sentry_proto.watchdog import Watchdog
 
 
 class Manager:
@@ -42,7 +42,7 @@ def test_a_frame_makes_ready_and_feeds_and_nothing_else_does(manager: Manager) -
     watchdog = Watchdog(manager.address, 20.0)
     assert manager.heard() == []
     watchdog.passed(100.0)
-    assert manager.heard() == ["READY=1", "STATUS=watching", "WATCHDOG=1"]
+    assert manager.heard() == ["READY=1", "STATUS=working", "WATCHDOG=1"]
     watchdog.passed(101.0)
     assert manager.heard() == [], "four times in the limit is enough"
     watchdog.passed(105.0)
@@ -55,9 +55,9 @@ def test_the_environment_names_the_manager(manager: Manager) -> None:
     pid = os.getpid()
     named = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "8000000", "WATCHDOG_PID": str(pid)}
     for environment, expected in (
-        (named, ["READY=1", "STATUS=watching", "WATCHDOG=1"]),
-        (named | {"WATCHDOG_PID": "1"}, ["READY=1", "STATUS=watching"]),
-        ({"NOTIFY_SOCKET": manager.address}, ["READY=1", "STATUS=watching"]),
+        (named, ["READY=1", "STATUS=working", "WATCHDOG=1"]),
+        (named | {"WATCHDOG_PID": "1"}, ["READY=1", "STATUS=working"]),
+        ({"NOTIFY_SOCKET": manager.address}, ["READY=1", "STATUS=working"]),
         ({}, []),
     ):
         watchdog = Watchdog.of(environment, pid)

@@ -1,7 +1,8 @@
-"""Tells systemd that the agent works, by sd_notify(3): a line of text to a datagram socket.
+"""Tells systemd that a service works, by sd_notify(3): a line of text to a datagram socket.
 
-The watchdog is fed only when a frame has passed through all of the chain: a process that merely lives, with one stage
-in a deadlock or a camera that gives nothing, is restarted after `WatchdogSec`. Without systemd all this does nothing.
+The watchdog is fed only by work that is done: the agent's when a frame has passed through all of the chain, the
+trainer's when all its threads live. A process that merely lives, with one stage in a deadlock or a camera that gives
+nothing, is restarted after `WatchdogSec`. Without systemd all this does nothing.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ class Watchdog:
         return cls(environment.get("NOTIFY_SOCKET"), int(limit) / 1e6 if limit.isdecimal() and int(limit) else None)
 
     def passed(self, now: float) -> None:
-        """A frame has passed at `now`, monotonic seconds; the first one says that the service is ready."""
+        """Work was done at `now`, monotonic seconds; the first time this says that the service is ready."""
         if not self._ready:
             self._ready = True
-            self._send("READY=1\nSTATUS=watching")
+            self._send("READY=1\nSTATUS=working")
         if self._interval is not None and now - self._fed >= self._interval:
             self._fed = now
             self._send("WATCHDOG=1")
