@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from edge_agent.webrtc.app import tls_context
 from edge_agent.webrtc.server import PAGE, Server
 from sentry_proto.errors import PeerUnreachable
 from tests.e2e.study import eventually, free_port
@@ -25,17 +33,28 @@ from tests.edge_agent.webrtc.test_visit import Place
 class Running:
     """A server in a thread, on a place of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: ssl.SSLContext | None = None) -> None:
         self.place = Place(folder)
         self.port = free_port(1)
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.trusted: ssl.SSLContext | None = None
         self.stop = threading.Event()
         server = Server(self.place.lobby, lambda: None)
-        self.thread = threading.Thread(target=lambda: asyncio.run(server.run("127.0.0.1", self.port, None, self.stop)))
+        self.thread = threading.Thread(target=lambda: asyncio.run(server.run("127.0.0.1", self.port, tls, self.stop)))
         self.thread.start()
 
     def get(self, path: str) -> Any:
-        return urllib.request.urlopen(self.url + path, timeout=5)
+        return urllib.request.urlopen(self.url + path, timeout=5, context=self.trusted)
+
+    def answers(self) -> bool | None:
+        try:
+            return bool(self.get("/").status == 200)
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        self.stop.set()
+        self.thread.join(10)
 
     def socket(self, origin: str | None = None) -> ClientConnection:
         return connect(f"ws://127.0.0.1:{self.port}/socket", origin=Origin(origin or self.url))
@@ -44,17 +63,35 @@ class Running:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     made = Running(tmp_path_factory.mktemp("agent"))
-
-    def answers() -> bool | None:
-        try:
-            return bool(made.get("/").status == 200)
-        except OSError:
-            return None
-
-    eventually(answers, 10, "the server answers")
+    eventually(made.answers, 10, "the server answers")
     yield made
-    made.stop.set()
-    made.thread.join(10)
+    made.close()
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for this machine's loopback address, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "agent")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "cert.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return paths
+
+
+def test_with_a_certificate_the_page_is_served_by_https(tmp_path: Path) -> None:
+    cert, key = self_signed(tmp_path)
+    made = Running(tmp_path, tls_context(cert, key))
+    made.trusted = ssl.create_default_context(cafile=str(cert))
+    try:
+        eventually(made.answers, 10, "the server answers")
+    finally:
+        made.close()
 
 
 @pytest.mark.parametrize("path", PAGE)
