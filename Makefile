@@ -51,6 +51,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.secret_scan
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -2,15 +2,17 @@
 # With a GPU: docker/compose.gpu.yaml.
 FROM python:3.11.14-slim-bookworm AS build
 ARG EXTRAS=edge,metrics
+ARG PACKAGES=
 ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 COPY . .
 RUN python -m venv /opt/sentry \
-    && /opt/sentry/bin/pip install --quiet -c constraints.txt ".[${EXTRAS}]"
+    && /opt/sentry/bin/pip install --quiet -c constraints.txt ".[${EXTRAS}]" ${PACKAGES}
 
 FROM python:3.11.14-slim-bookworm
-# hadolint ignore=DL3008 -- Debian keeps only the newest build of a stable release, so that a pinned one would vanish
+# Debian keeps only the newest build of a stable release: a pinned one would vanish.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libegl1 libgl1 libgles2 \
     && rm -rf /var/lib/apt/lists/*

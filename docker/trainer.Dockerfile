@@ -9,7 +9,8 @@ RUN python -m venv /opt/sentry \
     && /opt/sentry/bin/pip install --quiet -c constraints.txt ".[${EXTRAS}]"
 
 FROM python:3.11.14-slim-bookworm
-# hadolint ignore=DL3008 -- Debian keeps only the newest build of a stable release, so that a pinned one would vanish
+# Debian keeps only the newest build of a stable release: a pinned one would vanish.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends postgresql-client \
     && rm -rf /var/lib/apt/lists/*
