@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edge_agent.state import RunOptions, State
+from edge_agent.webrtc import cli
 from edge_agent.webrtc.app import (
     SOURCE,
     Board,
@@ -21,7 +22,7 @@ from edge_agent.webrtc.app import (
     make_house,
     tls_context,
 )
-from sentry_proto.errors import InputError
+from sentry_proto.errors import InputError, MissingDependency
 from sentry_proto.types import CameraState
 
 
@@ -118,3 +119,8 @@ def test_heartbeats_tell_of_who_has_been_here_longest_and_of_all_frames() -> Non
     assert (agent.participant, agent.frames) == ("P-02", 25)
     board.show([])
     assert (agent.participant, agent.camera, agent.frames) == ("", CameraState.UNPLUGGED, 25)
+
+
+def test_a_missing_library_is_named_with_its_extra() -> None:
+    with pytest.raises(MissingDependency, match=r"sentry-lab\[edge,webrtc\]"):
+        cli._require("no_such_library")
