@@ -16,7 +16,6 @@ from sentry_proto.tasks import Task
 from sentry_proto.types import Float32, Stratum
 from trainer_service import schema
 from trainer_service.store import Store
-from trainer_service.stream_watch import StreamWatch
 
 PORTION = 200
 
@@ -40,6 +39,9 @@ class StreamFeed:
         self._start_over()
 
     def _start_over(self) -> None:
+        # River takes 140 MB, and the process that serves the agents imports this module for `extent` alone.
+        from trainer_service.stream_watch import StreamWatch  # noqa: PLC0415
+
         self.watch = StreamWatch(self._tasks)
         self._windows = _Cursor(schema.windows, schema.windows.c.row, _IS_AUDIT)
         self._labels = _Cursor(_LABELLED, schema.labels.c.row, _STANDS)

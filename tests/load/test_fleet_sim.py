@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -46,3 +48,12 @@ def test_a_small_fleet_loses_and_doubles_nothing() -> None:
     for name in ("lost: acked and not stored", "doubled", "refused", "still spooled at the end", "storm"):
         assert figures[name]["kept"], figures[name]
     assert figures["trainer memory, peak"]["kept"], figures["trainer memory, peak"]
+
+
+@pytest.mark.slow
+def test_the_process_that_serves_agents_loads_no_library_for_learning() -> None:
+    """River alone would take 140 of the promised 300 MB; it belongs to the learner's process."""
+    heavy = "torch river pandas scipy sklearn pyarrow onnxruntime"
+    code = f"import sys, trainer_service.app; print([m for m in '{heavy}'.split() if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
