@@ -25,6 +25,8 @@ from sentry_proto.pipes import unread
 
 Choice = TypeVar("Choice")
 
+log = logging.getLogger(__name__)
+
 SYSTEM_LIBRARIES = "libgl1 libegl1 libgles2"
 """Debian packages that cv2 and MediaPipe load and a slim system lacks."""
 
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = int(options.command(options))
         sys.stdout.flush()
     except SentryError as error:
-        print(f"sentry-agent: {error}", file=sys.stderr)
+        log.error("%s", error)  # noqa: TRY400 - a sentence for a person, not a traceback
         return error.exit_code
     except BrokenPipeError:
         return unread()
@@ -88,7 +90,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(report), flush=True)
     else:
-        print(_summary(report), file=sys.stderr)
+        log.info("%s", _summary(report))
     if ended_by is not None:
         raise ended_by
     return 0
@@ -96,7 +98,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _summary(report: dict[str, object]) -> str:
     return (
-        "sentry-agent: {frames_scored} frames at {fps} a second, {face_seconds} of {seconds} s with a face, "
+        "{frames_scored} frames at {fps} a second, {face_seconds} of {seconds} s with a face, "
         "{windows} windows, {alerts} alerts, {sent} records spooled, {acked} stored by the trainer".format(**report)
     )
 

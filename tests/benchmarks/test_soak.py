@@ -23,4 +23,5 @@ def test_memory_that_is_taken_shows() -> None:
 def test_the_puppet_soaks() -> None:
     figures = soak("puppet", 10, None)
     assert figures["frames"] > 10
-    assert figures["last_mib"] < 1500
+    assert figures["growth_mib"] < 50
+    assert figures["growth_mib_per_hour"] is None, "so few frames tell nothing of an hour"
