@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.webrtc import Ages, Image, read_stamp
+from benchmarks.webrtc import Ages, read_stamp
+from edge_agent.sources.base import Image
 
 NOW = 1_750_000_000.25
 
