@@ -86,6 +86,7 @@ def _filters(choices: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Any], bool
             ALL[name],
             options,
             index=options.index(asked),
+            required=True,
             key=f"alerts {name}",
             label_visibility="collapsed",
             format_func=partial(_named, name),

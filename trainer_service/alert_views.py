@@ -25,7 +25,7 @@ SHOWN = (
 AROUND_S = 300.0
 """Seconds before and after an alert of which the head's estimates are shown."""
 
-MOST_MOVED = 6
+MOST_MOVED, LEAST_MOVED = 6, 0.1
 WIDTHS_S = (60, 600, 3_600, 21_600, 86_400, 604_800)
 MOST_BINS = 60
 
@@ -114,7 +114,7 @@ def moved(features: FeatureWindow) -> list[Json]:
             "away": round(float(away[i]), 3),
         }
         for i in order
-        if away[i]
+        if abs(away[i]) >= LEAST_MOVED
     ]
 
 
