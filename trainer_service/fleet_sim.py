@@ -82,7 +82,7 @@ class Figure:
     @property
     def kept(self) -> bool:
         """Whether the limit holds."""
-        return self.limit is None or self.reached <= self.limit
+        return self.limit is None or bool(self.reached <= self.limit)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def test_a_figure_stands_beside_its_limit() -> None:
 def test_a_small_fleet_loses_and_doubles_nothing() -> None:
     """Fewer agents than promised, the same count; latency is for a machine of its own (`make soak`)."""
     done = run("sentry-trainer", "fleet-sim", "--agents", 40, "--seconds", 12, "--stopped", 5, "--json", timeout_s=180)
-    assert done.returncode in (0, 1), done.stderr
+    assert done.stdout, done.stderr
     figures = {figure["name"]: figure for figure in json.loads(done.stdout)["figures"]}
     assert figures["records sent"]["reached"] >= 2 * 40
     for name in ("lost: acked and not stored", "doubled", "refused", "still spooled at the end", "storm"):
