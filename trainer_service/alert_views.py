@@ -59,7 +59,7 @@ def course(connection: Connection, tasks: Mapping[str, Task], where: Sequence[Co
     if first is None:
         return {"width_s": WIDTHS_S[0], "bins": []}
     width = next((width for width in WIDTHS_S if last - first <= width * MOST_BINS), WIDTHS_S[-1])
-    number = cast((alert.start - first) / width, Integer)
+    number = cast(func.floor((alert.start - first) / width), Integer)  # PostgreSQL rounds by itself
     counted = _counted(connection, tasks, where, number)
     return {
         "width_s": width,

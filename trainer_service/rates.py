@@ -149,7 +149,7 @@ def cluster_of(session: str, start: float) -> str:
 
 def _columns(table: Any) -> dict[str, ColumnElement[Any]]:
     """What a table of windows or alerts can be grouped by."""
-    week = cast((table.c.start + MONDAY_S) / WEEK_S, Integer)
+    week = cast(func.floor((table.c.start + MONDAY_S) / WEEK_S), Integer)  # PostgreSQL rounds by itself
     return {**{name: table.c[name] for name in GROUPINGS if name != "week"}, "week": week}
 
 

@@ -69,11 +69,29 @@ def home(tmp_path: Path) -> Home:
     return keyring.init(tmp_path / "trainer", "127.0.0.1", free_port(), NOW)
 
 
+BOTH = {
+    f"test_{name}"
+    for name in (
+        "backup",
+        "control_api",
+        "labels",
+        "metrics",
+        "migrations",
+        "registry",
+        "retention",
+        "self_reports",
+        "store",
+    )
+}
+"""Modules whose tests run on both databases: those of the code that speaks SQL."""
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what uses the store on both databases."""
+    """Give what uses the store a SQLite file, and the modules of `BOTH` PostgreSQL, too."""
     if "database" in metafunc.fixturenames:
         kinds = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
-        metafunc.parametrize("database", kinds, indirect=True)
+        both = metafunc.module.__name__.rpartition(".")[2] in BOTH
+        metafunc.parametrize("database", kinds if both else kinds[:1], indirect=True)
 
 
 @pytest.fixture(scope="session")
