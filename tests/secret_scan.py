@@ -38,7 +38,7 @@ def found_in(name: str, text: str) -> Iterator[str]:
 def main() -> int:
     """Print all findings; 1 if there are any."""
     listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=True).stdout
-    findings = []
+    findings: list[str] = []
     for name in filter(None, listed.split("\0")):
         path = Path(name)
         if path.is_file() and path.stat().st_size <= LARGEST:
