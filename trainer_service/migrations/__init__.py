@@ -66,10 +66,10 @@ def revision_of(connection: Connection) -> str | None:
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
     """Run the migrations that are missing up to a revision, within the connection's transaction."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command  # noqa: PLC0415 - needed only here, and slow to import
     from alembic.config import Config  # noqa: PLC0415
 
-    logging.getLogger("alembic.runtime").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(HERE))
     config.attributes["connection"] = connection
