@@ -8,7 +8,7 @@ import pytest
 
 from sentry_proto.errors import InputError
 from sentry_proto.layout import SECOND_INDEX
-from sentry_proto.types import Alert
+from sentry_proto.types import Alert, Window
 from tests.sentry_proto.records import alert, prediction, window
 from tests.trainer_service.conftest import TASKS, arrival, hex_id, label, put_labels
 from trainer_service import alert_views, labels, remarks
@@ -27,7 +27,7 @@ def busy(store: Store) -> Store:
     windows = [
         window(hex_id(n), start=start - 30, predictions=(prediction(alerting=True),)) for n, start in enumerate(starts)
     ]
-    records = [*windows, *(raised(n, start) for n, start in enumerate(starts))]
+    records: list[Window | Alert] = [*windows, *(raised(n, start) for n, start in enumerate(starts))]
     store.ingest([arrival(record, n) for n, record in enumerate(records, 1)], 0.0)
     return store
 
