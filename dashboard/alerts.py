@@ -41,12 +41,21 @@ ONLY_OPEN = "Without verdict"
 def page() -> None:
     """Draw the page."""
     bench = st.session_state.setdefault("bench", Bench())
-    live(partial(_page, bench), REFRESH_S)
+    live(_news, REFRESH_S)
+    live(partial(_page, bench), None)
     calmly(_missed)
+
+
+def _news() -> None:
+    """Offer alerts that have come since the page was drawn, so that the list never moves under a rater's hand."""
+    fresh = ask("status")["alerts"] - st.session_state.get("alerts shown", 0)
+    if fresh > 0 and "alerts shown" in st.session_state and st.button(f"Show {plural(fresh, 'new alert')}"):
+        st.rerun()
 
 
 def _page(bench: Bench) -> None:
     status, people, agents, models = ask("status"), ask("people"), ask("agents"), ask("models")
+    st.session_state["alerts shown"] = status["alerts"]
     choices = {
         "task": [task["name"] for task in status["tasks"] if task["alert"]],
         "participant": sorted(person["participant"] for person in people),
@@ -147,10 +156,15 @@ def _open(alert_id: str | None) -> None:
 def _alert(alert: Mapping[str, Any], bench: Bench, rater: str, order: Sequence[str]) -> None:
     zone = browser_zone()
     lasted = f"lasted {duration(alert['end'] - alert['start'])}" if alert["end"] else "still on"
-    with st.container(border=True, key="answers"):
-        title = f"Was {alert['task']} there?"
-        heading(title, f"{alert['participant']} at {alert['agent']}, {day_and_time(alert['start'], zone)}, {lasted}")
+    first = st.container(border=True, key="answers")  # drawn last: a click while the page is being drawn can get lost
+    _evidence(alert)
+    with first:
+        when = f"{day_and_time(alert['start'], zone)}, {lasted}"
+        heading(f"Was {alert['task']} there?", f"{alert['participant']} at {alert['agent']}, {when}")
         _verdicts(alert, bench, rater, order)
+
+
+def _evidence(alert: Mapping[str, Any]) -> None:
     with st.container(border=True, key="window-around"):
         said = f"{percent(alert['probability'])}, alerts from {percent(alert['threshold'])}"
         heading(f"Probability of {alert['task']} around it", f"{version(alert['model_version'])}: {said}")

@@ -1,0 +1,130 @@
+"""Every page in a real browser, before a real trainer that holds the seeded study."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from sentry_proto.control import ControlClient
+from sentry_proto.keys import CONTROL, KeyFile
+from tests.dashboard import seeded_study
+from tests.dashboard.seeded_study import LiveAgents
+from tests.dashboard.test_browser import CHROMIUM, browser, page, serving_key
+from tests.e2e.study import command, eventually, free_port
+
+__all__ = ["browser", "page"]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium at /usr/bin/chromium"),
+]
+SIZES = ((1440, 900), (1280, 720), (390, 844))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the study."""
+    return tmp_path_factory.mktemp("seeded")
+
+
+@pytest.fixture(scope="module")
+def control(folder: Path) -> Iterator[ControlClient]:
+    """The trainer of the study, with the agents that are alive."""
+    study = seeded_study.build(folder, free_port(), time.time(), windows=1_500)
+    arguments = ("serve", "--dir", study.home.folder, "--tasks", study.task_file)
+    with (folder / "trainer.log").open("w") as log:
+        trainer = subprocess.Popen(command("sentry-trainer", *arguments), stdout=log, stderr=log)
+    client = ControlClient(KeyFile.load(study.home.control_key, CONTROL), timeout_s=10)
+    eventually(lambda: client.call("status"), 60, "the trainer answers")
+    agents = LiveAgents(study)
+    agents.start()
+    yield client
+    agents.stop()
+    trainer.terminate()
+    trainer.wait(20)
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def address(control: ControlClient, folder: Path) -> Iterator[str]:
+    """Of a dashboard on it."""
+    with serving_key(folder / "trainer" / "control.key", folder / "dashboard.log") as url:
+        yield url
+
+
+def test_the_overview_names_the_silent_agent_and_the_wrong_clock(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.get_by_text(re.compile(r"^lab-5 has been silent for \d+ min\.$"))).to_be_visible()
+    expect(page.get_by_text("2 h ahead")).to_be_visible()
+    expect(page.get_by_text("alive", exact=True)).to_have_count(5)
+    expect(page.get_by_text("10 more labels")).to_be_visible()
+
+
+def test_an_alert_is_judged_with_one_key_and_taken_back(page: Page, address: str, control: ControlClient) -> None:
+    page.goto(f"{address}/alerts?rater=R9")
+    expect(page.get_by_text("What moved")).to_be_visible()
+    expect(page.get_by_text("Probability of")).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("^False alarm"))).to_be_enabled()
+    before = control.call("status")["unjudged"]
+    page.locator("body").press("f")
+    expect(page.get_by_text("Stored: false alarm, by R9.")).to_be_visible()
+    assert control.call("status")["unjudged"] == before - 1
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Withdrawn: false alarm.")).to_be_visible()
+    page.get_by_role("button", name=re.compile("^Unsure")).click()
+    expect(page.get_by_text("Stored: unsure, by R9.")).to_be_visible()
+    (remark,) = control.call("remarks", kind="unsure")
+    assert remark["rater"] == "R9"
+    assert control.call("status")["unjudged"] == before - 1
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Withdrawn: unsure.")).to_be_visible()
+    assert control.call("remarks", kind="unsure") == []
+
+
+def test_a_link_to_one_persons_alerts_shows_only_those(page: Page, address: str) -> None:
+    page.goto(f"{address}/alerts?participant=P12")
+    rows = page.locator(".st-key-window-list button")
+    expect(rows.first).to_contain_text("P12")
+    assert all("P12" in words for words in rows.all_inner_texts())
+
+
+def test_a_missed_event_is_reported(page: Page, address: str, control: ControlClient) -> None:
+    page.goto(f"{address}/alerts?rater=R9")
+    expect(page.get_by_text("What moved")).to_be_visible()
+    page.get_by_text("Report a missed event").click()
+    page.get_by_label("What you saw (may be left empty)").fill("rubbed both eyes")
+    page.get_by_role("button", name="Report it").click()
+    expect(page.get_by_text(re.compile(r"^Stored: stress of P01"))).to_be_visible()
+    (remark,) = control.call("remarks", kind="missed event")
+    assert (remark["words"], remark["participant"], remark["rater"]) == ("rubbed both eyes", "P01", "R9")
+
+
+@pytest.mark.parametrize("where", ["", "alerts", "review", "rates", "models", "self-report?participant=P01"])
+def test_no_page_fails_or_is_wider_than_the_screen(page: Page, address: str, where: str) -> None:
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto(f"{address}/{where}")
+        expect(page.locator(".s-panel, .s-head, .s-title").first).to_be_visible()
+        expect(page.locator("[data-testid=stException]")).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_models_page_rolls_back_after_asking(page: Page, address: str, control: ControlClient) -> None:
+    """Last, since it changes the version in use."""
+    page.goto(f"{address}/models")
+    expect(page.get_by_text("Candidates that were refused")).to_be_visible()
+    page.get_by_role("button", name="Roll back to version 3").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Leave it as it is").click()
+    expect(dialog).to_have_count(0)
+    assert control.call("status")["model_version"] == 4
+    page.get_by_role("button", name="Roll back to version 3").click()
+    dialog.get_by_role("button", name="Roll back to version 3").click()
+    eventually(lambda: control.call("status")["model_version"] == 5, 30, "version 5")
