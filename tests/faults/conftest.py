@@ -20,11 +20,11 @@ from sentry_proto.layout import LAYOUT_ID
 from sentry_proto.types import Hello
 from tests.faults.proxy import FaultProxy
 from tests.sentry_proto.records import window
-from tests.trainer_service.conftest import Ingestion, home, ingestion, store
+from tests.trainer_service.conftest import Ingestion, database, home, ingestion, store
 from trainer_service import schema
 from trainer_service.store import Store
 
-__all__ = ["home", "ingestion", "store"]
+__all__ = ["database", "home", "ingestion", "store"]
 
 
 class WiredAgent:

@@ -14,9 +14,9 @@ from sentry_proto import limits
 from sentry_proto.types import Ack, Welcome
 from tests.edge_agent.trainer import eventually
 from tests.sentry_proto.records import window
-from tests.trainer_service.conftest import Caller, Ingestion, home, ingestion, store
+from tests.trainer_service.conftest import Caller, Ingestion, database, home, ingestion, store
 
-__all__ = ["home", "ingestion", "store"]
+__all__ = ["database", "home", "ingestion", "store"]
 pytestmark = [pytest.mark.slow, pytest.mark.promise("S1")]
 
 MOST_MB = 64

@@ -103,8 +103,8 @@ def cluster() -> Iterator[postgres.Cluster]:
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    """Where no store is yet."""
-    if request.param == "sqlite":
+    """Where no store is yet: a SQLite file, where the module asks for nothing else."""
+    if getattr(request, "param", "sqlite") == "sqlite":
         return tmp_path / "store.sqlite"
     address: str = request.getfixturevalue("cluster").new_database()
     return address
