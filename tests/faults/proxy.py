@@ -95,17 +95,32 @@ class FaultProxy:
             task.add_done_callback(self._tasks.discard)
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await source.read(1 << 16):
-                if self._latency_s:
-                    await asyncio.sleep(self._latency_s)
+        on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        reading = asyncio.create_task(self._read(source, on_the_way))
+        try:
+            while (arrival := await on_the_way.get())[1]:
+                await asyncio.sleep(arrival[0] - self._loop.time())
                 if not self._deaf:
-                    sink.write(data)
+                    sink.write(arrival[1])
                     await sink.drain()
+        except OSError:
+            pass
+        finally:
+            reading.cancel()
         while self._deaf:  # nobody is told that the other side has hung up
             await asyncio.sleep(0.05)
         _abort(sink)
         self._writers.discard(sink)
+
+    async def _read(self, source: asyncio.StreamReader, on_the_way: asyncio.Queue[tuple[float, bytes]]) -> None:
+        """Stamp what is sent with when it arrives, so that latency delays and does not throttle; the end is b""."""
+        data = b"something"
+        while data:
+            try:
+                data = await source.read(1 << 16)
+            except OSError:
+                data = b""
+            on_the_way.put_nowait((self._loop.time() + self._latency_s, data))
 
     async def _abort(self) -> None:
         for writer in self._writers:
