@@ -15,6 +15,8 @@ from trainer_service.keyring import Home
 
 pytestmark = pytest.mark.e2e
 
+OPTIONS = ("--labels-per-run", 100, "--canary-seconds", 5)
+
 
 @pytest.fixture
 def study(tmp_path: Path) -> Iterator[Study]:
@@ -37,23 +39,23 @@ def decisions(study: Study) -> list[Any]:
 
 
 def test_a_trial_survives_the_trainer_and_reaches_all_agents(study: Study) -> None:
-    left = fill(Home(study.trainer_dir).database, 200, 20)
-    trainer = study.start_trainer("--labels-per-run", 10, "--canary-seconds", 5)
+    left = fill(Home(study.trainer_dir).database, 100, 200)  # so many more labels are clearly worth a version each
+    trainer = study.start_trainer(*OPTIONS)
     with agents_of(study.folder, Home(study.trainer_dir), 2) as agents:
         run(agents, 1)
-        teach(study, left[:10])
+        teach(study, left[:100])
         first = eventually(lambda: next((a for a in agents if 2 in a.since), None), 60, "a canary runs version 2")
         (other,) = [agent for agent in agents if agent is not first]
         assert study.status()["rollout"]["agents"] == [first.name]
         told = {agent["name"]: (agent["offered_version"], agent["canary"]) for agent in study.control.call("agents")}
         assert told == {first.name: (2, True), other.name: (1, False)}
-        teach(study, left[10:])
-        waits = eventually(lambda: study.status()["learner"]["waits_for"].get("stress"), 30, "the next run waits")
-        assert waits == f"version 2 to prove itself on {first.name}"
+        teach(study, left[100:])
+        waits = f"version 2 to prove itself on {first.name}"
+        eventually(lambda: study.status()["learner"]["waits_for"].get("stress") == waits, 30, "the next run waits")
         assert 2 not in other.since
         trainer.kill()
         trainer.wait()
-        study.start_trainer("--labels-per-run", 10, "--canary-seconds", 5)
+        study.start_trainer(*OPTIONS)
         assert study.status()["rollout"]["version"] == 2
         run(agents, 3)
         assert 2 in other.since
