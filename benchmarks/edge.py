@@ -253,7 +253,8 @@ def letterbox(path: Path, size: tuple[int, int], folder: Path) -> Path:
     return out
 
 
-def _size(text: str) -> tuple[int, int]:
+def size_of(text: str) -> tuple[int, int]:
+    """Width and height of a text such as 640x480."""
     width, _, height = text.partition("x")
     return int(width), int(height)
 
@@ -263,7 +264,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--video", type=Path, required=True)
-    add("--size", type=_size, default=(640, 480), metavar="WxH", help="default: 640x480")
+    add("--size", type=size_of, default=(640, 480), metavar="WxH", help="default: 640x480")
     add("--frames", type=int, default=600, help="default: %(default)s")
     add("--live", type=float, metavar="SECONDS", help="play the recording as a camera, too")
     add("--busy", action="store_true", help="with another process spinning on the same core meanwhile")
