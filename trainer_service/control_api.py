@@ -19,6 +19,7 @@ from sentry_proto.tasks import Task, tasks_to_json
 from sentry_proto.types import Label, Stratum
 from trainer_service import alert_views, labels, rates, remarks, schema, self_reports, threshold_advice, views
 from trainer_service.fleet import Fleet, Moment
+from trainer_service.judged_feed import JudgedFeed
 from trainer_service.looks import Looks
 from trainer_service.remarks import Remark
 from trainer_service.self_reports import Answer, SelfReport
@@ -84,6 +85,7 @@ class ControlApi:
         self._learner = learner
         self._started = started
         self._looks = Looks()
+        self._judged = {task.name: JudgedFeed(task) for task in tasks}
 
     def answer(self, data: bytes) -> bytes | None:
         """A request's reply, or None where the bytes are no request; errors are replies too."""
@@ -304,7 +306,7 @@ class ControlApi:
         by: str = "model_version",
     ) -> list[Json]:
         """Error rates of the alerts, per task and group."""
-        chosen = list(self._tasks.values()) if task is None else [self._task(task)]
+        chosen = list(self._judged.values()) if task is None else [self._judged[self._task(task).name]]
         where = _given(participant=participant, agent=agent, model_version=model_version, week=week)
         with self._store.read() as connection:
             return rates.describe(connection, chosen, where, by)

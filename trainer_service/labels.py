@@ -50,7 +50,7 @@ def put(connection: Connection, label: Label, now: float) -> bool:
     participant = connection.scalar(select(windows.participant).where(windows.window_id == label.window_id))
     if participant is None:
         raise InputError(f"there is no window {label.window_id[:40]!r}")
-    row = {**vars(label), "received": now}
+    row = {**vars(label), "participant": participant, "received": now}
     if not connection.execute(insert(schema.labels).on_conflict_do_nothing(index_elements=["label_id"]), row).rowcount:
         return False
     _enter(connection, participant)

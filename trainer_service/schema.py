@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that makes these tables from those of its predecessor; later ones sort later."""
 
 WHOLE = BigInteger().with_variant(Integer, "sqlite")
@@ -112,12 +112,31 @@ weekly_counts = Table(
 )
 """What `scored_counts` grew by in each week, by the arrival of the heartbeats; see `store.week_of`."""
 
-audit_draws = Table(
-    "audit_draws",
+scores = Table(
+    "scores",
     metadata,
-    Column("window_id", String, ForeignKey("windows.window_id", ondelete="CASCADE"), primary_key=True),
-    Column("probability", Float, nullable=False),
+    Column("row", WHOLE, primary_key=True),
+    Column("window_id", String, ForeignKey("windows.window_id", ondelete="CASCADE"), nullable=False),
+    Column("task", String, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("participant", String, nullable=False),
+    Column("session", String, nullable=False),
+    Column("start", Float, nullable=False),
+    Column("model_version", WHOLE, nullable=False),
+    Column("stratum", String, nullable=False),
+    Column("draw", Float),
+    Column("probabilities", JSON, nullable=False),
+    Column("entropy", Float, nullable=False),
+    Column("alerting", Boolean, nullable=False),
+    Column("generic_alerting", Boolean),
+    UniqueConstraint("window_id", "task"),
+    Index("ix_scores_stratum", "task", "stratum", "row"),
+    Index("ix_scores_version", "task", "model_version", "stratum"),
 )
+"""What the heads said of each window, once more and without its features: rates count here, and read a hundredth of the
+bytes. `draw` is the probability with which an audit window was drawn, `probabilities` those that decided, and
+`generic_alerting` is null where no personal offset did.
+"""
 
 people = Table(
     "people",
@@ -133,6 +152,7 @@ labels = Table(
     Column("row", WHOLE, primary_key=True),
     Column("label_id", String, nullable=False, unique=True),
     Column("window_id", String, ForeignKey("windows.window_id"), nullable=False),
+    Column("participant", String, nullable=False),
     Column("task", String, nullable=False),
     Column("value", String, nullable=False),
     Column("source", String, nullable=False),
@@ -143,7 +163,9 @@ labels = Table(
     Column("withdrawn", Float),
     Index("ix_labels_window", "window_id", "task"),
     Index("ix_labels_task", "task", "row"),
+    Index("ix_labels_participant", "participant", "withdrawn"),
 )
+"""`participant` is the window's."""
 
 self_reports = Table(
     "self_reports",

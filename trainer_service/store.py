@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
 
 from sentry_proto.errors import StorageError
-from sentry_proto.types import Alert, Heartbeat, Record, Stratum, Window
+from sentry_proto.types import Alert, Heartbeat, Prediction, Record, Stratum, Window
 from trainer_service import migrations, schema, self_reports
 from trainer_service.copies import copy_database
 from trainer_service.database import Database, engine_of, name_of, reading, writing
@@ -145,6 +145,8 @@ def _put(connection: Connection, arrival: Arrival, now: float) -> str | None:
 
 
 _PUT_WINDOW = insert(schema.windows).on_conflict_do_nothing()
+SHARED = ("window_id", "agent", "participant", "session", "start", "model_version", "stratum")
+"""Columns of a window that its scores repeat."""
 
 
 def _put_window(connection: Connection, arrival: Arrival, window: Window, now: float) -> str | None:
@@ -169,15 +171,28 @@ def _put_window(connection: Connection, arrival: Arrival, window: Window, now: f
         "record": arrival.data,
     }
     if connection.execute(_PUT_WINDOW, row).rowcount:
-        if window.stratum is Stratum.AUDIT and window.audit_probability > 0:
-            draw = {"window_id": window.window_id, "probability": window.audit_probability}
-            connection.execute(schema.audit_draws.insert(), draw)
+        if window.predictions:
+            connection.execute(schema.scores.insert(), [_score(row, window, one) for one in window.predictions])
         return None
     table = schema.windows.c
     key = (table.agent == arrival.agent, table.stream == arrival.stream, table.sequence == arrival.sequence)
     if connection.execute(select(table.row).where(*key)).first():
         return None
     return "another record already has this window id"
+
+
+def _score(row: Mapping[str, Any], window: Window, said: Prediction) -> dict[str, Any]:
+    """What one head said, beside those columns of the window by which it is counted."""
+    drawn = window.stratum is Stratum.AUDIT and window.audit_probability > 0
+    return {
+        **{name: row[name] for name in SHARED},
+        "task": said.task,
+        "draw": window.audit_probability if drawn else None,
+        "probabilities": said.personal or said.probabilities,
+        "entropy": said.entropy,
+        "alerting": said.alerting,
+        "generic_alerting": said.generic_alerting if said.personal else None,
+    }
 
 
 def _put_alert(connection: Connection, agent: str, alert: Alert, now: float) -> str | None:

@@ -14,7 +14,8 @@ from sentry_proto.errors import InputError
 from sentry_proto.tasks import Task
 from sentry_proto.types import Stratum
 from trainer_service import registry, schema
-from trainer_service.rates import HOP_S, UNSAID, cluster_of, event_probability, newest_labels
+from trainer_service.rates import HOP_S
+from trainer_service.scored import CLUSTER_S, UNSAID, event_probabilities, newest_labels
 from training.evaluation.rates import TaskCounts
 from training.evaluation.thresholds import Evidence, Scored, Verdicts, Wish, advise, alert_levels
 
@@ -84,31 +85,25 @@ def gather(connection: Connection, task: Task, version: int) -> Evidence:
 
 def _windows(connection: Connection, task: Task, version: int) -> list[_Window]:
     """Alerting windows, all of which are stored, and quiet audit windows, in the order of their sessions."""
-    window, draw, said = schema.windows.c, schema.audit_draws.c, newest_labels(task.name)
+    score, said = schema.scores.c, newest_labels(task.name)
     chosen = (
         select(
-            window.window_id, window.session, window.start, window.stratum, window.predictions, draw.probability,
-            said.c.value,
+            score.window_id, score.session, score.start, score.alerting, score.draw, score.probabilities, said.c.value
         )
-        .select_from(
-            schema.windows.outerjoin(schema.audit_draws, draw.window_id == window.window_id).outerjoin(
-                said, said.c.window_id == window.window_id
-            )
-        )
-        .where(window.model_version == version, window.stratum != Stratum.UNCERTAIN.value)
-        .order_by(window.agent, window.participant, window.session, window.start)
-    )  # fmt: skip
-    found = [_window(task, row) for row in connection.execute(chosen)]
-    return [one for one in found if one is not None]
+        .select_from(schema.scores.outerjoin(said, said.c.window_id == score.window_id))
+        .where(score.task == task.name, score.model_version == version, score.stratum != Stratum.UNCERTAIN.value)
+        .where(score.alerting | (score.stratum == Stratum.AUDIT.value))
+        .order_by(score.agent, score.participant, score.session, score.start)
+    )
+    rows = connection.execute(chosen).all()
+    probabilities = event_probabilities(task, [row.probabilities for row in rows]).tolist()
+    return [_window(task, row, probability) for row, probability in zip(rows, probabilities, strict=True)]
 
 
-def _window(task: Task, row: Any) -> _Window | None:
-    seen = event_probability(task, row.predictions)
-    if seen is None or not (seen[1] or row.stratum == Stratum.AUDIT):
-        return None
-    weight = 1.0 if seen[1] else 1 / (row.probability or UNSAID)
+def _window(task: Task, row: Any, probability: float) -> _Window:
+    weight = 1.0 if row.alerting else 1 / (row.draw or UNSAID)
     event = None if row.value is None else task.is_event(row.value)
-    return _Window(row.window_id, row.session, row.start, weight, *seen, event)
+    return _Window(row.window_id, row.session, row.start, weight, probability, row.alerting, event)
 
 
 def _runs(alerting: Sequence[_Window]) -> list[list[_Window]]:
@@ -131,7 +126,7 @@ def _scored(levels: Sequence[float], windows: Sequence[_Window]) -> Scored:
         np.array([level for level, _ in judged], float),
         np.array([bool(w.event) for _, w in judged], bool),
         np.array([w.weight for _, w in judged], float),
-        [cluster_of(w.session, w.start) for _, w in judged],
+        [f"{w.session} {int(w.start // CLUSTER_S)}" for _, w in judged],
     )
 
 

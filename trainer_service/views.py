@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
 from sentry_proto.codec import decode_record
 from sentry_proto.errors import InputError
@@ -74,24 +74,32 @@ def queue(connection: Connection, task: str, rater: str, limit: int, looks: Look
     before them, all newest first otherwise. Windows from before their person's baseline are not asked for, since no
     head learns from them.
     """
-    label = schema.labels.c
-    open_windows = ~_labelled((label.task == task) & (label.rater == rater))
     turns = []
     for stratum in Stratum:
-        table = schema.windows.c
-        chosen = (
-            select(*_WINDOW_COLUMNS)
-            .where(table.stratum == stratum.value, table.baseline_seconds > 0, open_windows)
-            .order_by(table.row.desc())
-            .limit(MOST_ROWS)
-        )
-        rows = connection.execute(chosen).all()
-        urgent = sorted(rows, key=lambda row: _urgency(row, task), reverse=True)
+        rows = _waiting(connection, task, rater, stratum)
+        urgent = sorted(rows, key=_urgency, reverse=True)
         varied = stratum is Stratum.UNCERTAIN
-        turns.append(_varied(connection, urgent, task, limit, looks) if varied else urgent[:limit])
-    mixed = [row for turn in zip_longest(*turns) for row in turn if row is not None]
-    shown = _with_labels(connection, mixed[:limit])
-    return [{**entry, "reason": entry["stratum"]} for entry in shown]
+        turns.append(_varied(connection, urgent, limit, looks) if varied else urgent[:limit])
+    mixed = [row.window_id for turn in zip_longest(*turns) for row in turn if row is not None][:limit]
+    found = {entry["window_id"]: entry for entry in windows(connection, [schema.windows.c.window_id.in_(mixed)], limit)}
+    return [{**found[window_id], "reason": found[window_id]["stratum"]} for window_id in mixed]
+
+
+def _waiting(connection: Connection, task: str, rater: str, stratum: Stratum) -> list[Any]:
+    """The newest windows of a stratum that this rater has not labelled, with what the task's head said."""
+    window, score, label = schema.windows.c, schema.scores.c, schema.labels.c
+    chosen = (
+        select(window.window_id, window.participant, window.stratum, score.alerting, score.entropy)
+        .outerjoin_from(schema.windows, schema.scores, and_(score.window_id == window.window_id, score.task == task))
+        .where(
+            window.stratum == stratum.value,
+            window.baseline_seconds != 0,  # SQLite would sort all windows for a search by "more than 0"
+            ~_labelled((label.task == task) & (label.rater == rater)),
+        )
+        .order_by(window.row.desc())
+        .limit(MOST_ROWS)
+    )
+    return list(connection.execute(chosen))
 
 
 def models(connection: Connection) -> list[Json]:
@@ -112,22 +120,17 @@ def decisions(connection: Connection, limit: int) -> list[Json]:
 def people(connection: Connection) -> list[Json]:
     """Everybody of whom there are windows, with their partition once they are labelled."""
     window, person, label = schema.windows.c, schema.people.c, schema.labels.c
-    labelled = (
-        select(window.participant, func.count().label("labels"))
-        .join_from(schema.labels, schema.windows, label.window_id == window.window_id)
-        .where(_STANDING)
-        .group_by(window.participant)
-        .subquery()
-    )
+    labelled = select(label.participant, func.count().label("labels")).where(_STANDING).group_by(label.participant)
+    said = labelled.subquery()
     counted = (
         select(window.participant, func.count().label("windows"), func.max(window.row).label("newest"))
         .group_by(window.participant)
         .subquery()
     )
     chosen = (
-        select(counted.c.participant, person.partition, counted.c.windows, func.coalesce(labelled.c.labels, 0))
+        select(counted.c.participant, person.partition, counted.c.windows, func.coalesce(said.c.labels, 0))
         .outerjoin_from(counted, schema.people, person.participant == counted.c.participant)
-        .outerjoin(labelled, labelled.c.participant == counted.c.participant)
+        .outerjoin(said, said.c.participant == counted.c.participant)
         .order_by(counted.c.newest.desc())
     )
     names = ("participant", "partition", "windows", "labels")
@@ -159,22 +162,20 @@ def _labels_of(connection: Connection, window_ids: Sequence[str]) -> dict[str, l
     return found
 
 
-def _urgency(row: Row[Any], task: str) -> float:
+def _urgency(row: Row[Any]) -> float:
     """How much a window is worth a rater's time within its stratum; equal ones keep their order."""
-    prediction = next((entry for entry in row.predictions if entry["task"] == task), None)
-    if prediction is None or row.stratum == Stratum.AUDIT:
+    if row.entropy is None or row.stratum == Stratum.AUDIT:
         return 0.0
-    return float(prediction["alerting"] if row.stratum == Stratum.ALERT else prediction["entropy"])
+    return float(row.alerting if row.stratum == Stratum.ALERT else row.entropy)
 
 
-def _varied(connection: Connection, rows: list[Row[Any]], task: str, limit: int, looks: Looks) -> list[Row[Any]]:
+def _varied(connection: Connection, rows: list[Row[Any]], limit: int, looks: Looks) -> list[Row[Any]]:
     """At most `limit`: from the first `POOL` those that differ from one another, and what comes after them as it is."""
     pool = rows[:POOL]
     if not pool:
         return []
-    urgency = np.array([_urgency(row, task) for row in pool])
     seen = looks.of(connection, [row.window_id for row in pool])
-    order = diverse_batch(urgency, seen, limit, np.array([row.participant for row in pool]))
+    order = diverse_batch(np.array(list(map(_urgency, pool))), seen, limit, np.array([row.participant for row in pool]))
     return [*(pool[i] for i in order), *rows[POOL:]][:limit]
 
 

@@ -295,7 +295,7 @@ def _opinions(truth: Truth, random: np.random.Generator, window: Window) -> Iter
             if random.random() < share / 2:
                 true = truth.classes[window.window_id][task.name]
                 value = true if random.random() < right else str(random.choice(task.classes))
-                number = f"{task.name}{rater}{window.window_id}".encode().hex()[-64:]
+                number = f"{task.name}-{rater}-{window.window_id}"
                 yield Label(
                     number, window.window_id, task.name, value, "observer", rater, created=window.features.end + 3_600
                 )

@@ -74,6 +74,7 @@ BOTH = {
     for name in (
         "backup",
         "control_api",
+        "judged_feed",
         "labels",
         "metrics",
         "migrations",

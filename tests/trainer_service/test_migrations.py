@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,13 +10,22 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import func, select, text
+from sqlalchemy import func, inspect, select, text
 
 from sentry_proto.errors import StorageError
-from tests.sentry_proto.records import window
-from tests.trainer_service.conftest import arrival, hex_id
+from sentry_proto.types import Stratum
+from tests.sentry_proto.records import prediction, window
+from tests.trainer_service.conftest import arrival, hex_id, label, put_labels, put_windows
 from trainer_service import migrations, schema
 from trainer_service.store import Store
+
+NEWER = (
+    "DROP TABLE scores",
+    "CREATE TABLE audit_draws (window_id VARCHAR, probability FLOAT)",
+    "DROP INDEX ix_labels_participant",
+    "ALTER TABLE labels DROP COLUMN participant",
+)
+"""What takes a store back to revision 0002."""
 
 
 def set_revision(store: Store, revision: str) -> None:
@@ -46,7 +56,8 @@ def test_an_unnumbered_store_is_copied_and_migrated(tmp_path: Path) -> None:
     old.ingest([arrival(window(hex_id(1)), 1)], 0.0)
     old.close()
     with closing(sqlite3.connect(path)) as connection:
-        for change in ("DROP TABLE alembic_version", "DROP TABLE self_reports", "CREATE TABLE meta (key, value)"):
+        first = ("DROP TABLE alembic_version", "DROP TABLE self_reports", "CREATE TABLE meta (key, value)")
+        for change in (*NEWER, *first):
             connection.execute(change)
     store = Store(path)
     with store.read() as connection:
@@ -65,8 +76,8 @@ def test_a_failed_migration_leaves_the_database_as_it_was(
 ) -> None:
     store.ingest([arrival(window(hex_id(1)), 1)], 0.0)
     with store.write() as connection:
-        connection.execute(text("DROP TABLE alembic_version"))
-        connection.execute(text("DROP TABLE self_reports"))
+        for change in (*NEWER, "DROP TABLE alembic_version", "DROP TABLE self_reports"):
+            connection.execute(text(change))
     whole = migrations.upgrade
 
     def broken(connection: object) -> None:
@@ -79,3 +90,32 @@ def test_a_failed_migration_leaves_the_database_as_it_was(
     with store.read() as connection:
         assert migrations.revision_of(connection) is None
         assert connection.scalar(select(func.count()).select_from(schema.windows)) == 1
+
+
+def test_scores_and_whom_a_label_is_about_are_made_from_what_was_stored(store: Store, tmp_path: Path) -> None:
+    personal = dataclasses.replace(prediction(), personal=(0.5, 0.25, 0.25), generic_alerting=True)
+    put_windows(
+        store,
+        [
+            window(hex_id(1), stratum=Stratum.AUDIT, predictions=(prediction(),), audit_probability=0.2),
+            window(hex_id(2), predictions=(prediction(alerting=True), prediction("focus"))),
+            window(hex_id(3), predictions=(personal,)),
+            window(hex_id(4), predictions=()),
+        ],
+    )
+    put_labels(store, label(1, hex_id(2)))
+    with store.write() as connection:
+        before = connection.execute(select(schema.scores)).all()
+        for change in NEWER:
+            connection.execute(text(change))
+        connection.execute(text(f"INSERT INTO audit_draws VALUES ('{hex_id(1)}', 0.2)"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    migrated = Store(store.database, tmp_path)
+    with migrated.read() as connection:
+        assert connection.execute(select(schema.scores)).all() == before
+        assert connection.scalars(select(schema.labels.c.participant)).all() == ["P01"]
+        assert not inspect(connection).has_table("audit_draws")
+    migrated.close()
+    assert [(row.window_id, row.draw, row.generic_alerting) for row in before] == [
+        (hex_id(1), 0.2, None), (hex_id(2), None, None), (hex_id(2), None, None), (hex_id(3), None, True),
+    ]  # fmt: skip

@@ -72,13 +72,13 @@ class JudgedWindows:
     Attributes:
         events: bool [n], whether the event was there; or float [n] in 0..1, how probable it was (`label_free`).
         inclusion_probability: float [n] above 0, of the draw that made this sample; None when all are the same.
-        clusters: n names, equal for windows that resemble each other (one alert, one person's minute); None when all
-            stand alone.
+        clusters: n names or numbers, equal for windows that resemble each other (one alert, one person's minute); None
+            when all stand alone.
     """
 
     events: NDArray[np.bool_] | NDArray[np.floating[Any]]
     inclusion_probability: NDArray[np.floating[Any]] | None = None
-    clusters: Sequence[str] | None = None
+    clusters: Sequence[str] | NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _check(counts: TaskCounts, alerting: JudgedWindows, quiet: JudgedWindows, al
     for sample in (alerting, quiet):
         p = sample.inclusion_probability
         if sample.clusters is not None and len(sample.clusters) != len(sample.events):
-            raise ValueError("there must be one cluster name per judged window")
+            raise ValueError("there must be one cluster per judged window")
         if p is not None and (p.shape != sample.events.shape or not ((p > 0) & (p <= 1)).all()):
             raise ValueError("there must be one inclusion probability per judged window, above 0 and at most 1")
 
@@ -198,7 +198,7 @@ def _effective_windows(sample: JudgedWindows, weights: Draws, share: float) -> f
     kish = float(weights.sum() ** 2 / (weights @ weights))
     if sample.clusters is None:
         return kish
-    _, index = np.unique(np.array(sample.clusters), return_inverse=True)
+    _, index = np.unique(np.asarray(sample.clusters), return_inverse=True)
     count = int(index.max()) + 1
     residuals = np.bincount(index, weights * (sample.events - share)) / weights.sum()
     variance = float(residuals @ residuals) * count / max(count - 1, 1)
