@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -92,8 +93,8 @@ class Pacer:
 
 
 def session_name(now: float) -> str:
-    """A session's name from its beginning, in UTC."""
-    return time.strftime("s%Y%m%dT%H%M%SZ", time.gmtime(now))
+    """A session's name from its beginning, in UTC; two agents that begin in the same second get two names."""
+    return time.strftime("s%Y%m%dT%H%M%SZ", time.gmtime(now)) + "-" + secrets.token_hex(2)
 
 
 def aligned_start(now: float) -> float:

@@ -15,21 +15,26 @@ pytestmark = [pytest.mark.e2e, pytest.mark.shared]
 PEOPLE = ("P01", "P02", "P03", "P04", "P05")
 CALM, TENSE = "pyfeat_single_face.mp4", "intel_head-pose-male.mp4"
 """Two recordings that the heads can tell apart; which feeling they show does not matter to this test."""
+ON = {"lab-1": TENSE, "lab-2": CALM}
 
 EVERY_WINDOW = ("--audit", 1, "--speed", "max", "--fps", 3)
 
 
-def record(study: Study, key: Path, person: str, video: Path, seconds: int) -> None:
-    """One finished session of a person, as an agent sees it in a looped recording."""
-    agent = study.start_agent(
-        "lab-1", key, video, "--participant", person, "--loop", "--duration", seconds, *EVERY_WINDOW
-    )
-    assert agent.wait(timeout=300) == 0, (study.folder / "lab-1.log").read_text()[-2000:]
+def record(study: Study, keys: dict[str, Path], person: str, videos: Path) -> None:
+    """Two finished sessions of a person, as two agents side by side see them in looped recordings."""
+    agents = {}
+    for name, video in ON.items():
+        study.consent(name, person)
+        what = ("--participant", person, "--loop", "--duration", 100, *EVERY_WINDOW)
+        agents[name] = study.start_agent(name, keys[name], videos / video, *what)
+    for name, agent in agents.items():
+        assert agent.wait(timeout=300) == 0, (study.folder / f"{name}.log").read_text()[-2000:]
 
 
-def labels_for(windows: list[dict[str, Any]], sessions: dict[str, str]) -> str:
-    """A label file: every window gets the state that its session stands for."""
-    rows = [f"{w['window_id']},stress,{sessions[w['session']]},observer-1" for w in windows if w["session"] in sessions]
+def labels_for(windows: list[dict[str, Any]]) -> str:
+    """A label file: every window gets the state that its agent's recording stands for."""
+    states = {"lab-1": "stressed", "lab-2": "calm"}
+    rows = [f"{window['window_id']},stress,{states[window['agent']]},observer-1" for window in windows]
     return "window_id,task,value,rater\n" + "\n".join(rows) + "\n"
 
 
@@ -47,24 +52,19 @@ def decision_on(study: Study, task: str) -> dict[str, Any] | None:
 def test_the_loop_closes_and_survives_a_killed_trainer(study: Study, shared_dir: Path) -> None:
     videos = shared_dir / "videos"
     trainer = study.start_trainer("--labels-per-run", 1000)
-    key = study.enroll("lab-1")
-    sessions: dict[str, str] = {}
+    keys = {name: study.enroll(name) for name in ON}
     for person in PEOPLE:
-        study.consent("lab-1", person)
-        for video, state in ((CALM, "calm"), (TENSE, "stressed")):
-            record(study, key, person, videos / video, 130)
-            fresh = {w["session"] for w in windows_of(study)} - sessions.keys()
-            assert len(fresh) == 1
-            sessions[fresh.pop()] = state
+        record(study, keys, person, videos)
     sent = windows_of(study)
+    assert len({window["session"] for window in sent}) == len(ON) * len(PEOPLE)
     assert len(sent) >= 60
     assert all(not window["predictions"] for window in sent), "heads abstain before their gate"
 
     live = study.start_agent(
-        "lab-1", key, videos / TENSE, "--participant", "P01", "--loop", "--audit", 1, "--speed", 4, "--fps", 4
+        "lab-1", keys["lab-1"], videos / TENSE, "--participant", "P01", "--loop", "--audit", 1, "--speed", 4, "--fps", 4
     )
     eventually(lambda: (study.agent("lab-1") or {}).get("alive"), 60, "the live agent beats")
-    text = labels_for(sent, sessions)
+    text = labels_for(sent)
     accepted = study.control.call("import_labels", text=text)["stored"]
     assert accepted == len(sent)
 
