@@ -7,8 +7,8 @@ MINUTES ?= 60
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n auto --maxprocesses 8
-# What starts services, a browser or an environment has the machine to itself: it keeps time limits.
-ALONE := e2e or browser or packaging
+# What starts services, a browser or an environment keeps time limits: two files at a time, and nothing else.
+PROCESSES := e2e or browser or packaging
 
 .PHONY: help demo test test-all fuzz lint format bench soak train proto migration clean
 
@@ -38,8 +38,8 @@ test: $(VENV)/dev.stamp
 	$(PYTEST) $(SIDE_BY_SIDE)
 
 test-all: test
-	$(PYTEST) $(SIDE_BY_SIDE) -m "(slow or shared) and not soak and not ($(ALONE))" --timeout 600
-	$(PYTEST) -m "($(ALONE)) and not soak" --timeout 600
+	$(PYTEST) $(SIDE_BY_SIDE) -m "(slow or shared) and not soak and not ($(PROCESSES))" --timeout 600
+	$(PYTEST) -n 2 --dist loadfile -m "($(PROCESSES)) and not soak" --timeout 600
 
 FUZZED := "agent frame" "trainer frame" "record" "control request" "bundle metadata" "answers" "session.json" "task file"
 fuzz: $(VENV)/dev.stamp

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from sentry_proto.errors import RequestRefused
 from sentry_proto.keys import AllowList, Endpoints, KeyFile
 from sentry_proto.layout import SECOND_FEATURES
 from sentry_proto.tasks import DEFAULT_TASKS, tasks_to_json
+from tests.e2e.study import free_port
 
 NOW = 1_750_000_600.0
 
@@ -130,7 +130,7 @@ class FakeTrainer:
     def __post_init__(self) -> None:
         self._server, self._server_secret = (k.decode() for k in zmq.curve_keypair())
         public, secret = (k.decode() for k in zmq.curve_keypair())
-        self._endpoints = Endpoints.of("127.0.0.1", _free_port())
+        self._endpoints = Endpoints.of("127.0.0.1", free_port())
         self.key_path = self.folder / "control.key"
         KeyFile("control", "control", public, secret, self._server, self._endpoints, {}).save(self.key_path)
         self._allowed = self.folder / "allowed.json"
@@ -248,12 +248,6 @@ class FakeTrainer:
 
     def _with_labels(self, found: dict[str, Any]) -> dict[str, Any]:
         return {**found, "labels": [x for x in self.labels.values() if x["window_id"] == found["window_id"]]}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def busy(folder: Path) -> FakeTrainer:

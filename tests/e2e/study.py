@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import signal
 import socket
 import subprocess
@@ -17,6 +19,9 @@ from sentry_proto.keys import CONTROL, KeyFile
 
 T = TypeVar("T")
 BIN = Path(sys.executable).parent
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = itertools.cycle(range(15_000 + 1_500 * _WORKER, 16_500 + 1_500 * _WORKER, 3))
+"""Below those that the system gives to whoever connects, so that a port that is free now stays free."""
 
 
 def command(name: str, *arguments: object) -> list[str]:
@@ -43,11 +48,8 @@ def eventually(look: Callable[[], T | None], timeout_s: float, what: str) -> T:
 
 
 def free_port(count: int = 3) -> int:
-    """The first of `count` consecutive free ports."""
-    for _ in range(100):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first: int = probe.getsockname()[1]
+    """The first of up to three consecutive free ports, which no other test process of this run is given."""
+    for first in itertools.islice(_PORTS, 500):
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from sentry_proto import codec, limits
 from sentry_proto.curve import Gatekeeper, server_socket
 from sentry_proto.keys import AGENT, AllowList, Endpoints, KeyFile
 from sentry_proto.types import Ack, Heartbeat, Hello, Item, Offset, Pulse, Refusal, TrainerFrame, Welcome
+from tests.e2e.study import free_port
 
 
 def eventually(fine: Callable[[], object], what: str, within_s: float = 10.0) -> None:
@@ -23,13 +23,6 @@ def eventually(fine: Callable[[], object], what: str, within_s: float = 10.0) ->
     while not fine():
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
         time.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Lab:

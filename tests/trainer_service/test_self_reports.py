@@ -172,13 +172,13 @@ def test_who_says_it_and_when_is_checked(changes: dict[str, Any], words: str) ->
 def test_windows_that_come_after_the_answer_wake_the_learner(tmp_path: Path) -> None:
     study = Study(tmp_path)
     study.start_trainer()
-    waits = eventually(lambda: study.status()["learner"]["waits_for"].get("stress"), 20, "the learner has looked")
+    waits = eventually(lambda: study.status()["learner"]["waits_for"].get("stress"), 20, "a look")
     study.control.call("self_report", report_id="1", participant="P01", task="stress", value="calm", created=NOON + 100)
     agent = WireAgent(study.enroll("lab-1"))
     try:
         assert agent.send([centred(n, 41 + n) for n in range(1, 6)]) == []
         assert study.status()["labels"] == 5
-        eventually(lambda: study.status()["learner"]["waits_for"]["stress"] != waits, 20, "the learner has looked again")
+        eventually(lambda: study.status()["learner"]["waits_for"]["stress"] != waits, 20, "another look")
     finally:
         agent.close()
         study.close()
