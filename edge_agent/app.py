@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import Any
@@ -83,7 +83,8 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         alive = stack.enter_context(closing(watchdog()))
         frames = capture(source, stop)
         loop = Loop(source, frames, pipeline, watch, state, permit, options.duration, stop, schedule, alive.passed)
-        stack.enter_context(offering(options, loop, watch, state, link))
+        figures = partial(figures_of, loop, watch)
+        stack.enter_context(offering(options.metrics, figures, state, link, state.rate.value))
         log.info("%s", start_line(options, source.name, state, expression.provider, slots.words))
         ended_by = drive(loop, link, consents)
         slots.confirm(state.version)
@@ -91,22 +92,28 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
 
 
 @contextmanager
-def offering(options: RunOptions, loop: Loop, watch: Watch, state: State, link: Link | None) -> Iterator[None]:
-    """Offer figures to Prometheus, if that was asked for."""
-    if options.metrics is None:
+def offering(
+    where: tuple[str, int] | None,
+    figures: Callable[[], dict[str, Any]],
+    state: State,
+    link: Link | None,
+    rate: Callable[[float], float],
+) -> Iterator[None]:
+    """Offer figures to Prometheus at a host and port, if that was asked for; `rate` is told monotonic seconds."""
+    if where is None:
         yield
         return
     from edge_agent.metrics import AgentCollector  # noqa: PLC0415 - few ask for it
 
-    collector = AgentCollector(
-        lambda: {**loop.figures(), **watch.figures()},
-        state,
-        link.outbox.totals if link else lambda: Totals(0, 0, 0, 0),
-        lambda: state.rate.value(time.monotonic()),
-    )
-    with offered(collector, *options.metrics) as port:
-        log.info("figures for Prometheus at http://%s:%d/metrics", options.metrics[0], port)
+    totals = link.outbox.totals if link else lambda: Totals(0, 0, 0, 0)
+    with offered(AgentCollector(figures, state, totals, lambda: rate(time.monotonic())), *where) as port:
+        log.info("figures for Prometheus at http://%s:%d/metrics", where[0], port)
         yield
+
+
+def figures_of(loop: Loop, watch: Watch) -> dict[str, Any]:
+    """What was done so far."""
+    return {**loop.figures(), **watch.figures()}
 
 
 def drive(loop: Loop, link: Link | None, consents: ConsentBook) -> SentryError | None:
@@ -140,8 +147,7 @@ def report(
     return {
         "source": source,
         "participant": state.participant,
-        **loop.figures(),
-        **watch.figures(),
+        **figures_of(loop, watch),
         **vars(totals),
         "model_version": state.version,
         "update_state": state.update_state,

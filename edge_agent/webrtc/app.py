@@ -12,9 +12,10 @@ import json
 import logging
 import ssl
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -22,7 +23,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from edge_agent.app import discard, make_selector
+from edge_agent.app import discard, make_selector, offering
 from edge_agent.consent import ConsentBook
 from edge_agent.folder import lock_folder, make_folder
 from edge_agent.heads import Heads
@@ -42,6 +43,7 @@ from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError
 from sentry_proto.keys import AGENT, KeyFile
 from sentry_proto.types import CameraState
+from sentry_proto.watchdog import watchdog
 from training.active_learning.selection import Selector
 
 log = logging.getLogger(__name__)
@@ -115,7 +117,16 @@ def serve(
         kit = Kit(agent, consents, spool, slots.confirm, selectors.make, models)
         lobby, board = Lobby(house, invites(run.data_dir), kit, forget), Board(agent)
         log.info("%s", start_line(options, agent, provider, slots.words))
-        server = Server(lobby, lambda: board.show(lobby.visits.values()))
+        alive = stack.enter_context(closing(watchdog()))
+        stack.enter_context(offering(run.metrics, lobby.figures, agent, link, lobby.rate))
+
+        def tick() -> None:
+            board.show(lobby.visits.values())
+            now = time.monotonic()
+            if not lobby.hangs(now):
+                alive.passed(now)
+
+        server = Server(lobby, tick)
         asyncio.run(server.run(options.host, options.port, tls, stop))
         slots.confirm(agent.version)
     return {"frames": agent.frames, "visits": lobby.reports, "model_version": agent.version}

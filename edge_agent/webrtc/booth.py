@@ -31,6 +31,8 @@ from training.active_learning.selection import Selector
 log = logging.getLogger(__name__)
 
 CLOSING_S = 10.0
+HANGS_S = 10.0
+COUNTED = ("frames_scored", "frames_dropped", "windows", "no_data_windows", "alerts")
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Booth:
         self.selector = kit.selector()
         self._observer = Observer(self.selector)
         self._loop: Loop | None = None
+        self._mark = (0, 0, time.monotonic())
         self._thread = threading.Thread(target=self._run, name=f"booth {participant}", daemon=True)
         self._thread.start()
 
@@ -110,6 +113,14 @@ class Booth:
             )
             self._loop.run()
 
+    def hangs(self, now: float) -> bool:
+        """Whether pictures have come for long, `now` in monotonic seconds, and none was worked through."""
+        frames, received, since = self._mark
+        if self.ended or self.state.frames != frames or self.source.received == received:
+            self._mark = (self.state.frames, self.source.received, now)
+            return False
+        return now - since > HANGS_S
+
     def close(self) -> None:
         """Finish what was received and end; waits for it."""
         self._stop.set()
@@ -124,5 +135,6 @@ class Booth:
             "replaced": source.replaced,
             **(self._loop.figures() if self._loop else {}),
             "windows": self._observer.windows,
+            "no_data_windows": self._observer.no_data,
             "alerts": self._observer.alerts,
         }

@@ -31,6 +31,7 @@ def add_webrtc(webrtc: argparse.ArgumentParser, data_dir: Path, positive: Callab
     add("--audit", type=float, default=0.05, help="share of the windows sent at random (default: 0.05)")
     add("--budget", type=float, default=30.0, help="most uncertain windows of a participant an hour (default: 30)")
     add("--provider", default="auto", help="what runs the expression model, as of run (default: auto)")
+    add("--metrics", metavar="[HOST:]PORT", help="offer figures to Prometheus there; on this machine without HOST")
     add("--json", action="store_true", help="print a report as JSON at the end")
     add("--data-dir", type=Path, default=data_dir, help="default: %(default)s")
     webrtc.set_defaults(command=_serve)
@@ -49,6 +50,7 @@ def _serve(options: argparse.Namespace) -> int:
     _require("aiortc", "websockets")
     from edge_agent.state import RunOptions  # noqa: PLC0415 - after the check for libraries
     from edge_agent.webrtc.app import SOURCE, ServeOptions, serve  # noqa: PLC0415
+    from sentry_proto.metrics import address  # noqa: PLC0415
     from sentry_proto.tasks import DEFAULT_TASKS, load_tasks  # noqa: PLC0415
 
     run = RunOptions(
@@ -59,6 +61,7 @@ def _serve(options: argparse.Namespace) -> int:
         audit=options.audit,
         budget=options.budget,
         provider=options.provider,
+        metrics=address(options.metrics) if options.metrics else None,
     )
     wanted = ServeOptions(
         run,

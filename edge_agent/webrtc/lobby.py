@@ -6,13 +6,14 @@ the secret of a visit it goes on with that, even after the agent was started ane
 
 from __future__ import annotations
 
+import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_agent.webrtc.booth import Kit
+from edge_agent.webrtc.booth import COUNTED, Kit
 from edge_agent.webrtc.invites import Invite, InviteBook, LinkRefused
 from edge_agent.webrtc.messages import Said, write
 from edge_agent.webrtc.stream import IceServers
@@ -55,11 +56,33 @@ class Lobby:
         self._house, self._invites, self._kit, self._forget = house, invites, kit, forget
         self.visits: dict[str, Visit] = {}
         self._reports: deque[dict[str, Any]] = deque(maxlen=REPORTS)
+        self._over: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     @property
     def reports(self) -> list[dict[str, Any]]:
         """The newest visits that are over, in figures."""
         return list(self._reports)
+
+    def figures(self) -> dict[str, Any]:
+        """All visits since the start in figures, from any thread: counts as sums, the rest as of the slowest booth."""
+        with self._lock:
+            reports = [visit.booth.report() for visit in self.visits.values()]
+            counts = sum((_counts(report) for report in reports), self._over.copy())
+        stages: dict[str, dict[str, float]] = {}
+        for name, ms in ((name, ms) for report in reports for name, ms in report.get("stages", {}).items()):
+            stages[name] = max(stages.get(name, ms), ms, key=lambda one: one["p95_ms"])
+        load = max((report.get("load_level", 0) for report in reports), default=0)
+        return {**{name: counts[name] for name in COUNTED}, "load_level": load, "stages": stages}
+
+    def rate(self, now: float) -> float:
+        """Frames a second of all visits together; `now` in monotonic seconds."""
+        with self._lock:
+            return sum(visit.booth.state.rate.value(now) for visit in self.visits.values())
+
+    def hangs(self, now: float) -> bool:
+        """Whether a booth works no more though pictures come; `now` in monotonic seconds."""
+        return any(visit.booth.hangs(now) for visit in self.visits.values())
 
     def look(self, token: str) -> str:
         """What a page is told that opens with a link.
@@ -114,7 +137,9 @@ class Lobby:
         return write("welcome", state=state, secret=secret, ice=list(self._house.ice))
 
     def _begin(self, invite: Invite) -> Visit:
-        visit = self.visits[invite.token] = Visit(invite, self._kit, self._house.ice, self._forget)
+        visit = Visit(invite, self._kit, self._house.ice, self._forget)
+        with self._lock:
+            self.visits[invite.token] = visit
         return visit
 
     def _check_room(self, invite: Invite) -> None:
@@ -144,5 +169,12 @@ class Lobby:
             self._forget_visit(token)
 
     def _forget_visit(self, token: str) -> None:
-        visit = self.visits.pop(token)
-        self._reports.append({**visit.booth.report(), "ended": visit.reason})
+        with self._lock:
+            visit = self.visits.pop(token)
+            report = visit.booth.report()
+            self._over += _counts(report)
+        self._reports.append({**report, "ended": visit.reason})
+
+
+def _counts(report: Mapping[str, Any]) -> Counter[str]:
+    return Counter({name: report.get(name, 0) for name in COUNTED})

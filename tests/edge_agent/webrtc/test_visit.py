@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 
 from edge_agent.app import discard
 from edge_agent.consent import ConsentBook
+from edge_agent.metrics import AgentCollector
+from edge_agent.outbox import Totals
 from edge_agent.state import State
 from edge_agent.webrtc import visit as visits
 from edge_agent.webrtc.booth import Kit
@@ -24,6 +28,7 @@ from edge_agent.webrtc.messages import KINDS, Said
 from edge_agent.webrtc.visit import NEXT, Visit
 from perception.schedule import Schedule
 from sentry_proto.errors import MalformedMessage
+from sentry_proto.metrics import LOCAL, offered
 from tests.e2e.study import eventually
 from tests.perception.stages import OneFace, stand_in
 from training.active_learning.selection import Selector
@@ -265,3 +270,42 @@ def test_a_fault_in_one_booth_is_told_and_ends_that_one(tmp_path: Path, caplog: 
     asyncio.run(place.lobby.tick(time.monotonic()))
     assert visit.reason == "failed"
     assert "no models today" in caplog.text
+
+
+def test_a_booth_that_works_no_more_is_noticed(place: Place) -> None:
+    visit, _ = place.agree()
+    send_frames(visit)
+    assert not place.lobby.hangs(0.0)
+    assert not place.lobby.hangs(60.0), "nothing comes, so nothing hangs"
+    gate = threading.Event()
+
+    def slow() -> Any:
+        gate.wait(10)
+        return np.zeros((120, 160, 3), np.uint8)
+
+    visit.booth.source.put(slow, time.time())
+    assert not place.lobby.hangs(69.0)
+    assert place.lobby.hangs(71.0)
+    gate.set()
+    eventually(lambda: not place.lobby.hangs(72.0), 10, "the frame passes")
+
+
+def test_figures_count_visits_that_are_over_too(place: Place) -> None:
+    first, second = place.agree("P-01")[0], place.agree("P-02")[0]
+    send_frames(first, 2)
+    asyncio.run(first.end("stopped"))
+    place.lobby.sweep()
+    send_frames(second)
+    assert len(place.lobby.visits) == 1
+    figures = place.lobby.figures()
+    assert (figures["frames_scored"], figures["alerts"]) == (30, 0)
+    assert figures["stages"]["frame"]["p95_ms"] > 0
+    assert place.lobby.rate(time.monotonic()) > 0
+    with offered(AgentCollector(place.lobby.figures, place.kit.agent, nothing, lambda: 1.0), LOCAL, 0) as port:
+        text = urlopen(f"http://{LOCAL}:{port}/metrics", timeout=5).read().decode()
+    assert "sentry_agent_frames_total 30.0" in text
+    assert "P-0" not in text
+
+
+def nothing() -> Totals:
+    return Totals(0, 0, 0, 0)
