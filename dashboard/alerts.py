@@ -12,6 +12,7 @@ import streamlit as st
 
 from dashboard.alert_charts import around_chart, course_chart
 from dashboard.connection import ask, calmly, live
+from dashboard.filters import remembered
 from dashboard.overview import VERDICT_TONES
 from dashboard.verdicts import VERDICTS, Bench
 from dashboard.wording import day_and_time, duration, feature_name
@@ -49,21 +50,31 @@ def page() -> None:
 def _news() -> None:
     """Offer alerts that have come since the page was drawn, so that the list never moves under a rater's hand."""
     fresh = ask("status")["alerts"] - st.session_state.get("alerts shown", 0)
+    if st.session_state.get("alerts away"):
+        st.rerun()
     if fresh > 0 and "alerts shown" in st.session_state and st.button(f"Show {plural(fresh, 'new alert')}"):
         st.rerun()
 
 
-def _page(bench: Bench) -> None:
+def _choices() -> dict[str, list[Any]]:
     status, people, agents, models = ask("status"), ask("people"), ask("agents"), ask("models")
     st.session_state["alerts shown"] = status["alerts"]
-    choices = {
+    return {
         "task": [task["name"] for task in status["tasks"] if task["alert"]],
         "participant": sorted(person["participant"] for person in people),
         "agent": [agent["name"] for agent in agents],
         "model_version": [model["version"] for model in models],
     }
+
+
+def _page(bench: Bench) -> None:
+    st.session_state["alerts away"] = True  # until it has answered
+    choices, trouble = remembered("alert choices", _choices)
     where, only_open, rater = _filters(choices)
+    if trouble is not None:
+        raise trouble
     course, alerts = ask("alert_course", **where), ask("alerts", limit=LISTED, **where)
+    st.session_state["alerts away"] = False
     shown = [alert for alert in alerts if not only_open or alert["verdict"] is None]
     if not course["bins"]:
         panel("Alerts", empty("No alert here.", "Choose other filters; none comes before a head has passed its gate."))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from dashboard.connection import ask, calmly, live
+from dashboard.connection import ask, live
+from dashboard.filters import remembered
 from dashboard.rate_charts import RATES, Rate, change, chart
 from dashboard.threshold import advice
 from dashboard.wording import interval, quantity
@@ -17,35 +19,57 @@ from training.active_learning.review.words import count, version
 REFRESH_S = 4.0
 EVERYONE = "everyone"
 EVERYWHERE = "all agents"
+CHOSEN = {"rates participant": EVERYONE, "rates agent": EVERYWHERE}
 GROUPS = {"model_version": "Model version", "agent": "Agent", "participant": "Participant", "week": "Week"}
 ALL = {"model_version": "all versions", "agent": "all agents", "participant": "everyone", "week": "all weeks"}
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What can be chosen above, and what the learner waits for."""
+
+    tasks: list[str]
+    people: list[str]
+    agents: list[str]
+    waits_for: Mapping[str, str]
 
 
 def page() -> None:
     """Draw the page."""
     live(_page, REFRESH_S)
-    calmly(advice)
 
 
 def _page() -> None:
-    status, people, agents = ask("status"), ask("people"), ask("agents")
-    tasks = [task["name"] for task in status["tasks"] if task["alert"]]
-    if not tasks:
+    options, trouble = remembered("rates options", _options)
+    if not options.tasks:
         panel("Rates", empty("No task raises alerts.", "Give a task an alert rule in the trainer's task file."))
         return
-    chosen = _filters(tasks, [p["participant"] for p in people], [a["name"] for a in agents])
+    chosen = _filters(options)
+    if trouble is not None:
+        raise trouble
     by = str(st.session_state.get("rates by", "model_version"))
     rows = ask("rates", **chosen)
-    _rates(status, rows, by, rows if by == "model_version" else ask("rates", by=by, **chosen))
+    _rates(options, rows, by, rows if by == "model_version" else ask("rates", by=by, **chosen))
+    advice()
 
 
-def _filters(tasks: list[str], people: list[str], agents: list[str]) -> dict[str, str]:
+def _options() -> _Options:
+    status, people, agents = ask("status"), ask("people"), ask("agents")
+    return _Options(
+        [task["name"] for task in status["tasks"] if task["alert"]],
+        sorted(person["participant"] for person in people),
+        [agent["name"] for agent in agents],
+        status["learner"]["waits_for"],
+    )
+
+
+def _filters(options: _Options) -> dict[str, str]:
     first, second, third, fourth = st.columns([3, 2, 2, 2], gap="small", vertical_alignment="bottom")
     task = first.segmented_control(
-        "Task", tasks, default=tasks[0], key="rates task", required=True, format_func=str.capitalize
+        "Task", options.tasks, default=options.tasks[0], key="rates task", required=True, format_func=str.capitalize
     )
-    person = second.selectbox("Participant", [EVERYONE, *people], key="rates participant")
-    agent = third.selectbox("Agent", [EVERYWHERE, *agents], key="rates agent")
+    person = second.selectbox("Participant", [EVERYONE, *options.people], key="rates participant")
+    agent = third.selectbox("Agent", [EVERYWHERE, *options.agents], key="rates agent")
     fourth.selectbox("Table by", list(GROUPS), key="rates by", format_func=GROUPS.__getitem__)
     chosen = {"task": str(task)}
     if person != EVERYONE:
@@ -55,16 +79,10 @@ def _filters(tasks: list[str], people: list[str], agents: list[str]) -> dict[str
     return chosen
 
 
-def _rates(
-    status: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], by: str, grouped: Sequence[Mapping[str, Any]]
-) -> None:
+def _rates(options: _Options, rows: Sequence[Mapping[str, Any]], by: str, grouped: Sequence[Mapping[str, Any]]) -> None:
     versions = [row for row in rows if row["model_version"]]
     if not versions:
-        wait = " ".join(f"{name.capitalize()}: {words}." for name, words in status["learner"]["waits_for"].items())
-        what = "The heads abstain so far, so there is nothing that could err."
-        panel(
-            "No rates yet", empty(what, wait or "Label windows on the Review page until a first version is published.")
-        )
+        _none(options)
         return
     _headline(versions)
     latest = max(versions, key=lambda row: row["model_version"])
@@ -79,6 +97,16 @@ def _rates(
                 st.altair_chart(drawn, width="stretch", theme=None)
     panel(f"By {GROUPS[by].lower()}", _table(grouped, by), "value, 95 % interval, n")
     st.html(tag("p", HOW, "s-how"))
+
+
+def _none(options: _Options) -> None:
+    """No version has scored anything of what was chosen."""
+    wait = " ".join(f"{name.capitalize()}: {words}." for name, words in options.waits_for.items())
+    if any(st.session_state.get(key) not in (None, all_of) for key, all_of in CHOSEN.items()):
+        panel("No rates here", empty("No head has scored a window of this choice.", "Choose everyone and all agents."))
+        return
+    what = "The heads abstain so far, so there is nothing that could err."
+    panel("No rates yet", empty(what, wait or "Label windows on the Review page until a first version is published."))
 
 
 HOW = (

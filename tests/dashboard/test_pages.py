@@ -124,6 +124,16 @@ class TestRates:
         assert trainer.applied == [("stress", 0.81)]
         assert "published as version 3" in words(page)
 
+    def test_a_choice_made_while_the_trainer_is_away_is_kept(self, trainer: FakeTrainer) -> None:
+        page = open_page("rates")
+        trainer.stop()
+        page.segmented_control(key="rates task").set_value("focus").run()
+        assert "The trainer does not answer." in words(page)
+        trainer.start()
+        trainer.rates = [{**row, "task": "focus"} for row in trainer.rates]
+        assert "False-discovery share" in words(page.run())
+        assert page.segmented_control(key="rates task").value == "focus"
+
     def test_before_the_first_version_it_says_what_is_waited_for(self, trainer: FakeTrainer) -> None:
         trainer.rates = []
         text = words(open_page("rates"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from playwright.sync_api import Page, expect
 from sentry_proto.control import ControlClient
 from sentry_proto.keys import CONTROL, KeyFile
 from tests.dashboard import seeded_study
-from tests.dashboard.seeded_study import LiveAgents
+from tests.dashboard.seeded_study import LiveAgents, SeededStudy
 from tests.dashboard.test_browser import CHROMIUM, browser, page, serving_key
 from tests.e2e.study import command, eventually, free_port
 
@@ -35,20 +36,31 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def control(folder: Path) -> Iterator[ControlClient]:
-    """The trainer of the study, with the agents that are alive."""
-    study = seeded_study.build(folder, free_port(), time.time(), windows=1_500)
+def study(folder: Path) -> SeededStudy:
+    """What the trainer holds."""
+    return seeded_study.build(folder, free_port(), time.time(), windows=1_500)
+
+
+@pytest.fixture(scope="module")
+def trainer(study: SeededStudy, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Its process."""
     arguments = ("serve", "--dir", study.home.folder, "--tasks", study.task_file)
     with (folder / "trainer.log").open("w") as log:
-        trainer = subprocess.Popen(command("sentry-trainer", *arguments), stdout=log, stderr=log)
+        process = subprocess.Popen(command("sentry-trainer", *arguments), stdout=log, stderr=log)
+    yield process
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def control(study: SeededStudy, trainer: subprocess.Popen[bytes]) -> Iterator[ControlClient]:
+    """The way to the trainer, with the agents that are alive."""
     client = ControlClient(KeyFile.load(study.home.control_key, CONTROL), timeout_s=10)
     eventually(lambda: client.call("status"), 60, "the trainer answers")
     agents = LiveAgents(study)
     agents.start()
     yield client
     agents.stop()
-    trainer.terminate()
-    trainer.wait(20)
     client.close()
 
 
@@ -104,6 +116,22 @@ def test_a_missed_event_is_reported(page: Page, address: str, control: ControlCl
     expect(page.get_by_text(re.compile(r"^Stored: stress of P01"))).to_be_visible()
     (remark,) = control.call("remarks", kind="missed event")
     assert (remark["words"], remark["participant"], remark["rater"]) == ("rubbed both eyes", "P01", "R9")
+
+
+def test_a_choice_that_a_busy_trainer_leaves_unanswered_is_kept(
+    page: Page, address: str, trainer: subprocess.Popen[bytes]
+) -> None:
+    page.goto(f"{address}/rates")
+    focus = page.get_by_role("radio", name="Focus")
+    expect(page.get_by_text("False-discovery share").first).to_be_visible()
+    trainer.send_signal(signal.SIGSTOP)
+    try:
+        focus.click()
+        expect(page.get_by_text("The trainer does not answer.")).to_be_visible()
+    finally:
+        trainer.send_signal(signal.SIGCONT)
+    expect(page.get_by_text("False-discovery share").first).to_be_visible()
+    expect(focus).to_be_checked()
 
 
 @pytest.mark.parametrize("where", ["", "alerts", "review", "rates", "models", "self-report?participant=P01"])
