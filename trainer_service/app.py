@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import zmq
 
 from sentry_proto.curve import Gatekeeper
+from sentry_proto.errors import StorageError
 from sentry_proto.keys import AGENT, CONTROL, Endpoints
 from sentry_proto.tasks import DEFAULT_TASKS, Task, load_tasks
 from sentry_proto.watchdog import watchdog
@@ -85,16 +86,27 @@ class Settings:
 
 @dataclass(frozen=True)
 class Trainer:
-    """A running trainer: where it listens, and the threads it consists of."""
+    """A running trainer: where it listens, the threads it consists of, and what it knows."""
 
     endpoints: Endpoints
     threads: tuple[threading.Thread, ...]
+    store: Store
+    fleet: Fleet
 
     def check(self) -> None:
         """Raise if a thread has died of a bug: better a restart than a trainer that is half deaf."""
         for thread in self.threads:
             if not thread.is_alive():
                 raise RuntimeError(f"the thread {thread.name!r} has died")
+
+    def follow(self) -> None:
+        """Look who has called another process on the same database (`ingest_only`)."""
+        if not self.store.shared:
+            return
+        try:
+            self.fleet.follow(self.store.last_heartbeats(), _now())
+        except StorageError as error:
+            log.warning("not known who calls other processes: %s", error)
 
 
 @contextmanager
@@ -129,7 +141,7 @@ def running(settings: Settings) -> Iterator[Trainer]:
         ingest = _closing(stack, IngestThread(context, ends.ingest, secret, intake, allowed), IngestThread.stop)
         publisher = Publisher(home.repository, signers)
         worker = _closing(stack, Worker(settings.where, settings.tasks), Worker.close)
-        rollout = Rollout(store, publisher, lambda version: _running(fleet, allowed, version), settings.canary_s)
+        rollout = Rollout(store, publisher, lambda version: _running(store, fleet, allowed, version), settings.canary_s)
         learner = Learner(
             store, publisher, worker, settings.tasks, settings.labels_per_run, ingest.pulse_now,
             settings.retrain_every_s, rollout,
@@ -149,18 +161,23 @@ def running(settings: Settings) -> Iterator[Trainer]:
         for thread in threads:
             thread.start()
         stack.enter_context(offering(settings.metrics, _collector(store, intake, fleet, allowed, learner)))
-        yield Trainer(ends, threads)
+        yield Trainer(ends, threads, store, fleet)
         log.info("ending; %s", dict(intake.counts) or "no agent called")
 
 
-def _running(fleet: Fleet, allowed: Enrolment, version: int) -> dict[str, Running]:
+def _running(store: Store, fleet: Fleet, allowed: Enrolment, version: int) -> dict[str, Running]:
     """How all enrolled agents stand with a version."""
-    return fleet.running(allowed.names(AGENT), version, Moment(time.time(), time.monotonic()))
+    elsewhere = store.scored_with(version) if store.shared else None
+    return fleet.running(allowed.names(AGENT), version, _now(), elsewhere)
+
+
+def _now() -> Moment:
+    return Moment(time.time(), time.monotonic())
 
 
 def _collector(store: Store, intake: Intake, fleet: Fleet, allowed: Enrolment, learner: Learner) -> TrainerCollector:
     def agents() -> list[dict[str, Any]]:
-        return fleet.describe(allowed.names(AGENT), Moment(time.time(), time.monotonic()))
+        return fleet.describe(allowed.names(AGENT), _now())
 
     return TrainerCollector(store, intake.counts, agents, lambda: learner.model_version)
 
@@ -171,6 +188,7 @@ def serve(settings: Settings, ended: threading.Event, announce: Callable[[Endpoi
         announce(trainer.endpoints)
         while True:
             trainer.check()
+            trainer.follow()
             alive.passed(time.monotonic())
             if ended.wait(CHECK_EVERY_S):
                 break

@@ -23,7 +23,8 @@ from sentry_proto.json_log import JsonFormatter
 from sentry_proto.keys import CONTROL, Endpoints, KeyFile
 from sentry_proto.metrics import address
 from sentry_proto.pipes import unread
-from trainer_service import keyring, report_export, upkeep
+from sentry_proto.tasks import DEFAULT_TASKS, load_tasks
+from trainer_service import ingest_only, keyring, report_export, upkeep
 from trainer_service.app import Settings, serve
 from trainer_service.canary import DEFAULT_SECONDS
 from trainer_service.keyring import Home
@@ -40,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == "serve":
             _serve(arguments)
+        elif arguments.command == "ingest":
+            _ingest(arguments)
         elif arguments.command in upkeep.COMMANDS:
             upkeep.run(arguments)
         elif arguments.command == "fleet-sim":
@@ -71,11 +74,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     upkeep.add_database(run)
     run.add_argument("--metrics", metavar="[HOST:]PORT", help="offer figures to Prometheus there; here without HOST")
-    run.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object an event")
     run.add_argument(
         "--canary-seconds", type=float, default=DEFAULT_SECONDS, metavar="S",
         help="how long one agent runs a new version before the others get it; 0: all at once (%(default)g)",
     )  # fmt: skip
+    ingest = commands.add_parser("ingest", parents=[common], help="take in records beside a trainer, on PostgreSQL")
+    ingest.add_argument(
+        "--listen", required=True, metavar="[HOST:]PORT", help="for agents; on this machine without HOST"
+    )
+    ingest.add_argument("--tasks", type=Path, help="the trainer's task file")
+    upkeep.add_database(ingest)
+    for service in (run, ingest):
+        service.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object an event")
     upkeep.add_commands(commands, common)
     _add_fleet_sim(commands)
     for name, words in _LISTS.items():
@@ -165,17 +175,32 @@ def _serve(arguments: argparse.Namespace) -> None:
         raise InputError(f"--retrain-every must be more than 0 hours, not {every}")
     if not 0 <= arguments.canary_seconds < math.inf:
         raise InputError(f"--canary-seconds must be 0 or more, not {arguments.canary_seconds}")
+    ended = _begin(arguments.log_format)
+    metrics = address(arguments.metrics) if arguments.metrics else None
+    settings = Settings.of(arguments.dir, arguments.tasks, arguments.labels_per_run, every)
+    settings = replace(settings, database=arguments.database, canary_s=arguments.canary_seconds, metrics=metrics)
+    serve(settings, ended, _announce)
+
+
+def _ingest(arguments: argparse.Namespace) -> None:
+    if arguments.database is None:
+        raise InputError("a second process needs the trainer's PostgreSQL: --database postgresql://...")
+    tasks = load_tasks(arguments.tasks) if arguments.tasks else DEFAULT_TASKS
+    settings = ingest_only.Settings(Home(arguments.dir), arguments.database, address(arguments.listen), tasks)
+    ended = _begin(arguments.log_format)
+    ingest_only.serve(settings, ended, lambda where: print(f"ready: agents at {where}", flush=True))
+
+
+def _begin(log_format: str) -> threading.Event:
+    """Set up the log and the limits of a service; what is returned is set when it is asked to end."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    if arguments.log_format == "json":
+    if log_format == "json":
         logging.getLogger().handlers[0].setFormatter(JsonFormatter())
     _raise_open_files()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    metrics = address(arguments.metrics) if arguments.metrics else None
-    settings = Settings.of(arguments.dir, arguments.tasks, arguments.labels_per_run, every)
-    settings = replace(settings, database=arguments.database, canary_s=arguments.canary_seconds, metrics=metrics)
-    serve(settings, ended, _announce)
+    return ended
 
 
 def _announce(ends: Endpoints) -> None:

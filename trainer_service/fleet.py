@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,9 @@ SHOWN = (
     "sent", "acked", "spooled", "dropped", "frames", "error", "software",
 )  # fmt: skip
 """The heartbeat's fields that the control API passes on."""
+
+ELSEWHERE_S = 2 * limits.HEARTBEAT_S
+"""An agent that was not heard here for so long may be calling another process."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,28 @@ class Fleet:
     def __init__(self, remembered: Mapping[str, tuple[Mapping[str, Any], float]]) -> None:
         self._lock = threading.Lock()
         self._last = {name: _Sighting(fields, seen, None) for name, (fields, seen) in remembered.items()}
+        self._stored = {name: seen for name, (_, seen) in remembered.items()}
+        self._here: dict[str, float] = {}
         self._unsaved: dict[str, tuple[Heartbeat, float]] = {}
 
     def heard(self, name: str, beat: Heartbeat, now: Moment) -> None:
         """Take in a heartbeat."""
         with self._lock:
             self._last[name] = _Sighting(vars(beat), now.wall, now.monotonic)
+            self._here[name] = now.monotonic
             self._unsaved[name] = (beat, now.wall)
+
+    def follow(self, stored: Mapping[str, tuple[Mapping[str, Any], float]], now: Moment) -> None:
+        """Take in what another process on the same database has heard: rows that change, of agents not heard here.
+
+        No clock is compared with another's; an agent counts as heard when its row is seen to have changed.
+        """
+        with self._lock:
+            for name, (fields, seen) in stored.items():
+                changed, self._stored[name] = self._stored.get(name) != seen, seen
+                here = now.monotonic - self._here.get(name, -math.inf) < ELSEWHERE_S
+                if changed and not here and (name not in self._last or self._last[name].wall != seen):
+                    self._last[name] = _Sighting(fields, seen, now.monotonic)
 
     def participant(self, name: str) -> str:
         """Whom this agent's last heartbeat named; empty for nobody."""
@@ -54,10 +73,21 @@ class Fleet:
             sighting = self._last.get(name)
         return str(sighting.fields["participant"]) if sighting else ""
 
-    def running(self, names: Iterable[str], version: int, now: Moment) -> dict[str, Running]:
-        """How each of these agents stands with a model version."""
+    def running(
+        self, names: Iterable[str], version: int, now: Moment, elsewhere: Mapping[str, int] | None = None
+    ) -> dict[str, Running]:
+        """How each of these agents stands with a model version.
+
+        Args:
+            names: the agents'.
+            version: of the model.
+            now: this moment.
+            elsewhere: windows scored with it, by agent, for those that another process hears.
+        """
         with self._lock:
-            return {name: _running(self._last.get(name), version, now) for name in names}
+            return {
+                name: _running(self._last.get(name), version, now, (elsewhere or {}).get(name, 0)) for name in names
+            }
 
     def take_unsaved(self) -> list[tuple[str, Heartbeat, float]]:
         """What was heard since this was last asked: name, heartbeat, time."""
@@ -77,14 +107,14 @@ class Fleet:
         return [_describe(name, last.get(name), now) for name in sorted(enrolled)]
 
 
-def _running(sighting: _Sighting | None, version: int, now: Moment) -> Running:
+def _running(sighting: _Sighting | None, version: int, now: Moment, elsewhere: int) -> Running:
     if sighting is None or sighting.monotonic is None:
         return GONE
     fields, scored = sighting.fields, Counter[str]()
-    for count in fields["counts"]:
+    for count in fields.get("counts", ()):
         scored[count.task] += count.windows if count.model_version == version else 0
     alive = now.monotonic - sighting.monotonic < limits.PEER_DEAD_S
-    return Running(alive, fields["model_version"], fields["update_state"], max(scored.values(), default=0))
+    return Running(alive, fields["model_version"], fields["update_state"], max(scored.values(), default=elsewhere))
 
 
 def _describe(name: str, sighting: _Sighting | None, now: Moment) -> dict[str, Any]:

@@ -94,9 +94,17 @@ class SocketThread(threading.Thread):
 class IngestThread(SocketThread):
     """Agents' records and heartbeats in; acks, refusals and pulses out."""
 
-    def __init__(self, context: Context, endpoint: str, secret: str, intake: Intake, allowed: Enrolment) -> None:
+    def __init__(
+        self,
+        context: Context,
+        endpoint: str,
+        secret: str,
+        intake: Intake,
+        allowed: Enrolment,
+        save_every_s: float = SAVE_EVERY_S,
+    ) -> None:
         super().__init__("ingest", context, endpoint, secret, AGENT, limits.MAX_FRAME_BYTES)
-        self._intake = intake
+        self._intake, self._save_every_s = intake, save_every_s
         self._allowed = allowed
         self._published = threading.Event()
         self._wake_address = f"inproc://wake-ingest-{id(self)}"
@@ -136,7 +144,7 @@ class IngestThread(SocketThread):
                 next_pulse = now.monotonic + limits.HEARTBEAT_S
                 self._answer(self._intake.pulses(now))
             if now.monotonic >= next_save:
-                next_save = now.monotonic + SAVE_EVERY_S
+                next_save = now.monotonic + self._save_every_s
                 self._intake.save_heartbeats()
         self._intake.save_heartbeats()
 

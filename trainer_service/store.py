@@ -75,6 +75,11 @@ class Store:
             self.close()
             raise
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may write to the same database."""
+        return isinstance(self.database, str)
+
     def _copy(self, folder: Path | None, revision: str) -> Path:
         if isinstance(self.database, Path):
             folder = folder or self.database.parent
@@ -132,6 +137,17 @@ class Store:
         with self.read() as connection:
             rows = connection.execute(select(schema.agents)).all()
         return {row.name: (row.heartbeat, row.last_seen) for row in rows}
+
+    def scored_with(self, version: int) -> dict[str, int]:
+        """Per agent the windows that it has scored with a model version, by the task with the most."""
+        table = schema.scored_counts.c
+        columns = (table.agent, table.task, func.sum(table.windows).label("windows"))
+        query = select(*columns).where(table.model_version == version).group_by(table.agent, table.task)
+        most: dict[str, int] = {}
+        with self.read() as connection:
+            for row in connection.execute(query):
+                most[row.agent] = max(most.get(row.agent, 0), int(row.windows))
+        return most
 
     def close(self) -> None:
         """Close all connections."""

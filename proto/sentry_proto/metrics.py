@@ -45,5 +45,5 @@ def address(text: str) -> tuple[str, int]:
     """
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:
-        raise InputError(f"Metrics are offered at PORT or HOST:PORT; {text!r} is neither.")
+        raise InputError(f"an address to listen on is PORT or HOST:PORT; {text!r} is neither")
     return host or LOCAL, int(port)

@@ -53,6 +53,11 @@ class FaultProxy:
         self._refusing = True
         self.reset()
 
+    def turn(self, target: int) -> None:
+        """Lead to another port from now on; what stands is aborted."""
+        self._target = target
+        self.reset()
+
     def half_open(self) -> None:
         """Swallow every byte of standing and new connections, but keep them open, until `heal`."""
         self._deaf = True
