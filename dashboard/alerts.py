@@ -10,8 +10,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.alert_charts import around_chart, course_chart
+from dashboard.alert_charts import around_chart, around_rows, course_chart, course_rows
 from dashboard.connection import ask, calmly, live
+from dashboard.figures import figure
 from dashboard.filters import remembered
 from dashboard.overview import VERDICT_TONES
 from dashboard.verdicts import VERDICTS, Bench
@@ -82,7 +83,8 @@ def _page(bench: Bench) -> None:
     total = sum(entry["alerts"] for entry in course["bins"])
     with st.container(border=True, key="window-course"):
         heading("When alerts came", f"{plural(total, 'alert')}, in stretches of {duration(course['width_s'])}")
-        st.altair_chart(course_chart(course), width="stretch", theme=None)
+        rows = course_rows(course)
+        figure("sentry-alerts", partial(course_chart, rows), rows)
     chosen = _chosen(shown)
     left, right = st.columns([4, 5], gap="small")
     with left:
@@ -180,7 +182,7 @@ def _evidence(alert: Mapping[str, Any]) -> None:
         said = f"{percent(alert['probability'])}, alerts from {percent(alert['threshold'])}"
         heading(f"Probability of {alert['task']} around it", f"{version(alert['model_version'])}: {said}")
         if alert["around"]:
-            st.altair_chart(around_chart(alert["around"], alert), width="stretch", theme=None)
+            figure(f"sentry-alert-{alert['alert_id'][:8]}", partial(around_chart, alert), around_rows(alert))
         st.caption("Points are the windows that were sent; between alerts only a few are.")
     window = alert["window"]
     if window is None:

@@ -1,4 +1,4 @@
-"""The error rates by model version, drawn with their 95 % intervals."""
+"""The error rates by group, drawn with their 95 % intervals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Any
 import altair as alt
 
 from dashboard.wording import PER_HOUR, interval, quantity
-from training.active_learning.review.look import LOOK, POINT, SOFT
+from training.active_learning.review.look import Look
+
+AXES = {"model_version": "model version", "agent": "agent", "participant": "participant", "week": "week from"}
+MOST_LEVEL, MOST_COUNTED = 6, 8
+"""Groups up to which names stand level, and points up to which each has its n."""
 
 
 @dataclass(frozen=True)
@@ -29,40 +33,59 @@ RATES: tuple[Rate, ...] = (
 )
 
 
-def points(rows: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, Any]]:
-    """One row per version that has enough labels for this rate, oldest first."""
-    known = sorted(
-        (row for row in rows if row["model_version"] and row[key]["enough"]), key=lambda r: r["model_version"]
-    )
+def points(rows: Sequence[Mapping[str, Any]], key: str, by: str = "model_version") -> list[dict[str, Any]]:
+    """One row per group that has enough labels for this rate, oldest (or first by name) first."""
+    known = [row for row in rows if row[by] and row[key]["enough"]]
+    return [_point(row, row[key], key, by) for row in sorted(known, key=lambda row: row[by])]
+
+
+def implied(rows: Sequence[Mapping[str, Any]], key: str, by: str = "model_version") -> list[dict[str, Any]]:
+    """The same for what the heads' own confidences imply; nothing for alarms per hour, which they say nothing of."""
+    known = [row for row in rows if row[by] and row["label_free"].get(key, {}).get("enough")]
+    return [_point(row, row["label_free"][key], key, by) for row in sorted(known, key=lambda row: row[by])]
+
+
+def _point(row: Mapping[str, Any], rate: Mapping[str, Any], key: str, by: str) -> dict[str, Any]:
+    return {
+        "group": f"v{row[by]}" if by == "model_version" else str(row[by]),
+        "value": rate["value"],
+        "low": rate["low"],
+        "high": rate["high"],
+        "n": rate["n"],
+        "words": f"{quantity(key, rate['value'])}, {interval(key, rate)}",
+    }
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], key: str, by: str) -> list[dict[str, Any]]:
+    """What `chart` shows, for a file: one row per group and source, rates as shares or per hour."""
+    sources = {"labels": points(rows, key, by), "confidences": implied(rows, key, by)}
     return [
-        {
-            "version": f"v{row['model_version']}",
-            "value": row[key]["value"],
-            "low": row[key]["low"],
-            "high": row[key]["high"],
-            "n": f"n = {row[key]['n']}",
-            "words": f"{quantity(key, row[key]['value'])}, {interval(key, row[key])}",
-        }
-        for row in known
+        {"group": point["group"], "from": source, **{name: point[name] for name in ("value", "low", "high", "n")}}
+        for source, found in sources.items()
+        for point in found
     ]
 
 
-def chart(rows: Sequence[Mapping[str, Any]], key: str) -> Any | None:
-    """Points with error bars by version, or None while no version has enough labels."""
-    values = points(rows, key)
-    if not values:
-        return None
+def chart(rows: Sequence[Mapping[str, Any]], key: str, by: str, look: Look) -> Any:
+    """Points with error bars by group; beside each, hollow, what the head's own confidences say."""
+    named = {"labels": points(rows, key, by), "confidences": implied(rows, key, by)}
+    values = [{**point, "from": source} for source, found in named.items() for point in found]
     form = "~f" if key == PER_HOUR else "%"
     axis = alt.Axis(format=form, tickCount=5, title=None)
-    versions = alt.X("version:N", sort=None, title="model version", axis=alt.Axis(labelAngle=0))
-    tooltip = [alt.Tooltip("version:N"), alt.Tooltip("words:N", title="rate")]
-    base = alt.Chart(alt.Data(values=values), height=190).encode(x=versions, tooltip=tooltip)
+    slanted = -40 if len(named["labels"]) > MOST_LEVEL and by != "model_version" else 0
+    groups = alt.X("group:N", sort=None, title=AXES[by], axis=alt.Axis(labelAngle=slanted, labelOverlap=True))
+    beside = alt.XOffset("from:N", sort=list(named), scale=alt.Scale(domain=list(named)))
+    tooltip = [alt.Tooltip("group:N", title=AXES[by]), alt.Tooltip("from:N"), alt.Tooltip("words:N", title="rate")]
+    base = alt.Chart(alt.Data(values=values), height=190).encode(x=groups, xOffset=beside, tooltip=tooltip)
     low = alt.Y("low:Q", axis=axis, scale=alt.Scale(domainMin=0, nice=True))
-    rules = base.mark_rule(color=SOFT, strokeWidth=1.4).encode(y=low, y2="high:Q")
-    caps = base.mark_tick(color=SOFT, size=12, thickness=1.4)
-    dots = base.mark_point(filled=True, size=75, color=POINT, opacity=1).encode(y="value:Q")
-    counts = base.mark_text(dy=-9, color=SOFT, fontSize=11).encode(y="high:Q", text="n:N")
-    return (rules + caps.encode(y="low:Q") + caps.encode(y="high:Q") + dots + counts).configure(**LOOK)
+    rules = base.mark_rule(color=look.soft, strokeWidth=1.4).encode(y=low, y2="high:Q")
+    said = base.transform_filter("datum.from == 'labels'")
+    dots = said.mark_point(filled=True, size=75, color=look.point, opacity=1).encode(y="value:Q")
+    hollow = base.transform_filter("datum.from != 'labels'").mark_point(size=48, color=look.soft, fill=look.paper)
+    layers = rules + hollow.encode(y="value:Q") + dots
+    if len(values) <= MOST_COUNTED:
+        layers += base.mark_text(dy=-8, color=look.soft, fontSize=10).encode(y="high:Q", text="n:N")
+    return layers
 
 
 def change(rows: Sequence[Mapping[str, Any]], rate: Rate) -> str | None:
@@ -79,4 +102,4 @@ def change(rows: Sequence[Mapping[str, Any]], rate: Rate) -> str | None:
     apart = after["high"] < before["low"] or after["low"] > before["high"]
     sure = "The intervals do not overlap." if apart else "The intervals overlap, so more labels must confirm it."
     title = f"{rate.title[:1].lower()}{rate.title[1:]}"
-    return f"From {before['version']} to {after['version']} the {title} {verb} {moved}. {sure}"
+    return f"From {before['group']} to {after['group']} the {title} {verb} {moved}. {sure}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from dashboard.connection import ask, live
+from dashboard.figures import figure
 from dashboard.filters import remembered
-from dashboard.rate_charts import RATES, Rate, change, chart
+from dashboard.rate_charts import RATES, Rate, change, chart, implied, points, table_of
 from dashboard.threshold import advice
 from dashboard.wording import interval, quantity
 from training.active_learning.review.markup import Html, empty, joined, muted, note, panel, stacked, table, tag
@@ -90,12 +92,13 @@ def _rates(options: _Options, rows: Sequence[Mapping[str, Any]], by: str, groupe
     for column, rate in zip(st.columns(len(RATES), gap="small"), RATES, strict=True):
         with column.container(border=True, key=f"rate {rate.key}"):
             st.html(_figure(rate, latest))
-            drawn = chart(versions, rate.key)
-            if drawn is None:
-                st.html(tag("div", "A point and its interval appear here.", "s-nochart"))
+            if points(grouped, rate.key, by) or implied(grouped, rate.key, by):
+                name = f"sentry-{latest['task']}-{rate.key.replace('_', '-')}"
+                figure(name, partial(chart, grouped, rate.key, by), table_of(grouped, rate.key, by))
             else:
-                st.altair_chart(drawn, width="stretch", theme=None)
-    panel(f"By {GROUPS[by].lower()}", _table(grouped, by), "value, 95 % interval, n")
+                st.html(tag("div", "A point and its interval appear here.", "s-nochart"))
+    title = f"{latest['task'].capitalize()} by {GROUPS[by].lower()}"
+    panel(title, _table(grouped, by), "value, 95 % interval, n")
     st.html(tag("p", HOW, "s-how"))
 
 

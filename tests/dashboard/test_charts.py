@@ -33,8 +33,8 @@ def test_camera_states_become_stretches() -> None:
 
 def test_versions_without_enough_labels_have_no_point() -> None:
     rows = [rates_row(None, 1.0), rates_row(2, 0.5), rates_row(1, 1.0)]
-    assert [point["version"] for point in rate_charts.points(rows, "false_positive_rate")] == ["v1", "v2"]
-    assert rate_charts.chart(rows, "miss_rate") is None
+    assert [point["group"] for point in rate_charts.points(rows, "false_positive_rate")] == ["v1", "v2"]
+    assert rate_charts.points(rows, "miss_rate") == []
 
 
 def test_change_claims_a_difference_only_when_intervals_are_apart() -> None:

@@ -9,20 +9,17 @@ from typing import Any
 import altair as alt
 
 from sentry_proto.types import CAMERA_STATES
-from training.active_learning.review.look import INK, LOOK, POINT, SECOND
+from training.active_learning.review.look import ORANGE, PURPLE, SKY, VERMILION, Look
 from training.active_learning.sheets import CURVES, Curve, Series
 
 HEIGHT = 52
-INSIDE = {"fillColor": "#ffffffd9", "padding": 2, "offset": 0, "labelLimit": 260}
+INSIDE = {"padding": 2, "offset": 0, "labelLimit": 260}
 
 STATE_OF = {letter: str(state) for state, letter in CAMERA_STATES.items()}
 STATE_COLOURS = {
-    "ok": "#c9d7dd", "several faces": "#56b4e9", "no face": "#e69f00", "dark": "#5a6670", "frozen": "#cc79a7",
-    "unplugged": "#d55e00",
+    "several faces": SKY, "no face": ORANGE, "dark": "#5a6670", "frozen": PURPLE, "unplugged": VERMILION,
 }  # fmt: skip
 
-
-COLOURS = (POINT, SECOND)
 SHARES = ("Smile", "Brow", "Expression, probability")
 """Panels whose axis is always 0 to 1, so that a rater can compare one window with the next."""
 
@@ -44,18 +41,20 @@ def runs(camera_states: str) -> list[dict[str, float | str]]:
     return stretches
 
 
-def chart(curves: Mapping[str, Series], camera_states: str) -> Any:
+def chart(curves: Mapping[str, Series], camera_states: str, look: Look) -> Any:
     """All panels above one another over the same seconds, the camera's state at the bottom."""
     length = max(len(camera_states), 1)
-    panels = [_panel(curves, name, list(lines), length) for name, lines in groupby(CURVES, lambda curve: curve.panel)]
+    panels = [
+        _panel(curves, name, list(lines), length, look) for name, lines in groupby(CURVES, lambda curve: curve.panel)
+    ]
     return (
-        alt.vconcat(*panels, _states(camera_states, length), spacing=4)
+        alt.vconcat(*panels, _states(camera_states, length, look), spacing=4)
         .resolve_scale(color="independent")
-        .configure(**LOOK)
+        .configure(**look.config())
     )
 
 
-def _panel(curves: Mapping[str, Series], name: str, drawn: list[Curve], length: int) -> Any:
+def _panel(curves: Mapping[str, Series], name: str, drawn: list[Curve], length: int, look: Look) -> Any:
     rows = [row for curve in drawn for row in points(curves, curve)]
     lines = [curve.line for curve in drawn]
     axis = alt.Axis(labels=False, ticks=False, title=None)
@@ -66,28 +65,31 @@ def _panel(curves: Mapping[str, Series], name: str, drawn: list[Curve], length: 
             orient="top-right",
             direction="horizontal",
             symbolType="stroke",
+            fillColor=f"{look.paper}d9",
             **INSIDE,
         )
         if lines[1:]
         else None
     )
-    colour = alt.Color("line:N", scale=alt.Scale(domain=lines, range=list(COLOURS[: len(lines)])), legend=legend)
+    colour = alt.Color(
+        "line:N", scale=alt.Scale(domain=lines, range=[look.point, look.second][: len(lines)]), legend=legend
+    )
     value = alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=2, minExtent=34), scale=_scale(name))
     tooltip = [alt.Tooltip("line:N", title=name), alt.Tooltip("value:Q", format=".2f"), alt.Tooltip("second:Q")]
     return (
-        alt.Chart(alt.Data(values=rows), height=HEIGHT, width="container", title=_title(name))
+        alt.Chart(alt.Data(values=rows), height=HEIGHT, width="container", title=_title(name, look))
         .mark_line(interpolate="monotone", strokeWidth=1.8, invalid="break-paths-show-domains", clip=True)
         .encode(x=seconds, y=value, color=colour, tooltip=tooltip)
     )
 
 
-def _states(camera_states: str, length: int) -> Any:
+def _states(camera_states: str, length: int, look: Look) -> Any:
     stretches = runs(camera_states)
     present = list(dict.fromkeys(str(run["state"]) for run in stretches))
-    scale = alt.Scale(domain=present, range=[STATE_COLOURS.get(state, "#000000") for state in present])
+    scale = alt.Scale(domain=present, range=[STATE_COLOURS.get(state, look.quiet) for state in present])
     axis = alt.Axis(title=None, grid=False, labelExpr="datum.label + ' s'")
     return (
-        alt.Chart(alt.Data(values=stretches), height=12, width="container", title=_title("Camera"))
+        alt.Chart(alt.Data(values=stretches), height=12, width="container", title=_title("Camera", look))
         .mark_rect()
         .encode(
             x=alt.X("from:Q", scale=alt.Scale(domain=[0, length], nice=False), axis=axis),
@@ -106,5 +108,5 @@ def _scale(name: str) -> Any:
     return alt.Scale(domain=[0, 1]) if name in SHARES else alt.Scale(zero=name.startswith("Head"), nice=True)
 
 
-def _title(name: str) -> Any:
-    return alt.Title(name, anchor="start", frame="group", fontSize=12, fontWeight=500, color=INK, offset=3)
+def _title(name: str, look: Look) -> Any:
+    return alt.Title(name, anchor="start", frame="group", fontSize=12, fontWeight=500, color=look.ink, offset=3)

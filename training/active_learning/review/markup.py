@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from training.active_learning.review.look import DARK, LIGHT, Look
+
 STYLE = Path(__file__).with_name("style.css")
 """The look of what this module makes."""
 
@@ -95,3 +97,8 @@ def browser_zone() -> tzinfo:
     """The reader's own time zone, as the browser tells it."""
     name = st.context.timezone
     return ZoneInfo(name) if name else UTC
+
+
+def browser_look() -> Look:
+    """The colours of charts on the page as the reader has it, light or dark."""
+    return DARK if st.context.theme.type == "dark" else LIGHT

@@ -15,6 +15,7 @@ from training.active_learning.review.chart import chart
 from training.active_learning.review.desk import Click, Desk, Tray
 from training.active_learning.review.markup import (
     Html,
+    browser_look,
     browser_zone,
     empty,
     heading,
@@ -168,7 +169,7 @@ def _window(sheet: Sheet) -> None:
     when = f"{clock(sheet.start, zone)} to {clock(sheet.end, zone)}, {sheet.end - sheet.start:.0f} s"
     with st.container(border=True, key="window"):
         heading(f"{sheet.participant}, session {sheet.session}, at {sheet.agent}", when)
-        st.altair_chart(chart(sheet.curves, sheet.camera_states), width="stretch", theme=None)
+        st.altair_chart(chart(sheet.curves, sheet.camera_states, browser_look()), width="stretch", theme=None)
 
 
 def _model(sheet: Sheet) -> Html:
