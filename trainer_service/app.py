@@ -152,9 +152,7 @@ def running(settings: Settings) -> Iterator[Trainer]:
         updates = RequestThread("updates", context, ends.updates, secret, AGENT, allowed, served.answer)
         _closing(stack, updates, RequestThread.stop)
         api = ControlApi(store, fleet, allowed, settings.tasks, learner, time.time())
-        control = RequestThread(
-            "control", context, ends.control, secret, CONTROL, allowed, lambda data, _: api.answer(data)
-        )
+        control = RequestThread("control", context, ends.control, secret, CONTROL, allowed, api.answer)
         _closing(stack, control, RequestThread.stop)
 
         threads = (ingest, updates, control, learner)

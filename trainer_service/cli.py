@@ -24,7 +24,7 @@ from sentry_proto.keys import CONTROL, Endpoints, KeyFile
 from sentry_proto.metrics import address
 from sentry_proto.pipes import unread
 from sentry_proto.tasks import DEFAULT_TASKS, load_tasks
-from trainer_service import ingest_only, keyring, report_export, upkeep
+from trainer_service import account_cli, ingest_only, keyring, report_export, upkeep
 from trainer_service.app import Settings, serve
 from trainer_service.canary import DEFAULT_SECONDS
 from trainer_service.keyring import Home
@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument("--out", type=Path, required=True, help="the CSV file to write")
     exporting.add_argument("--participant", help="(everybody)")
     _add_thresholds(commands, client)
+    account_cli.add_commands(commands, client)
     commands.add_parser("retrain", parents=[client], help="learn now")
     rollback = commands.add_parser("rollback", parents=[client], help="publish an older version's heads again")
     rollback.add_argument("version", type=int, nargs="?", help="(the parent of the current one)")
@@ -221,6 +222,8 @@ def _answer(arguments: argparse.Namespace, client: ControlClient) -> Any:
     """Call the method of the control API that a command stands for."""
     if arguments.command == "labels":
         return client.call("import_labels", text=_read(arguments.file), rater=arguments.rater)
+    if arguments.command == "accounts":
+        return account_cli.answer(arguments, client.call)
     if arguments.command == "queue":
         return _export_queue(arguments, client)
     if arguments.command == "reports":
@@ -229,9 +232,8 @@ def _answer(arguments: argparse.Namespace, client: ControlClient) -> Any:
         return {"written": len(reports), "file": str(arguments.out)}
     if arguments.command == "thresholds":
         return _thresholds(arguments, client)
-    if arguments.command == "rollback" and arguments.version is not None:
-        return client.call("rollback", version=arguments.version)
-    return client.call(arguments.command)
+    version = getattr(arguments, "version", None)
+    return client.call(arguments.command, **({} if version is None else {"version": version}))
 
 
 def _thresholds(arguments: argparse.Namespace, client: ControlClient) -> Any:
@@ -331,6 +333,7 @@ _PLAIN: Mapping[str, Callable[[Any], str]] = {
     "reports": lambda done: f"{done['written']} self-reports written to {done['file']}",
     "rollback": lambda done: f"the old heads are published as version {done['version']}",
     "thresholds": lambda done: done["words"] if "words" in done else f"published as version {done['version']}",
+    "accounts": account_cli.words,
     "retrain": lambda _: "the learner will run now",
 }
 

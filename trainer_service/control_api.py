@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
 import time
@@ -10,20 +11,25 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Connection, Table, select
 
 from sentry_proto.control import decode_request, encode_error, encode_result
 from sentry_proto.errors import InputError, MalformedMessage, SentryError
 from sentry_proto.keys import AGENT, AllowList
 from sentry_proto.tasks import Task, tasks_to_json
 from sentry_proto.types import Label, Stratum
-from trainer_service import alert_views, labels, rates, remarks, schema, self_reports, threshold_advice, views
+from trainer_service import accounts, alert_views, labels, rates, remarks, schema, self_reports, threshold_advice, views
+from trainer_service.account_api import AccountApi
+from trainer_service.audit import Entry
 from trainer_service.fleet import Fleet, Moment
 from trainer_service.judged_feed import JudgedFeed
 from trainer_service.looks import Looks
 from trainer_service.remarks import Remark
+from trainer_service.roles import LEAST, Actor, Role
 from trainer_service.self_reports import Answer, SelfReport
 from trainer_service.store import Store
+from trainer_service.throttle import Throttle
+from trainer_service.views import checked_limit as _limit
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +71,14 @@ class Learning(Protocol):
     def retrain(self) -> None:
         """Run now."""
 
-    def rollback(self, to: int | None) -> int:
-        """Publish an old version's heads again; returns the new version."""
+    def rollback(self, to: int | None, entry: Entry) -> int:
+        """Publish an old version's heads again, with that entry of the audit log; returns the new version."""
 
-    def apply_threshold(self, task: str, threshold: float) -> int:
-        """Publish the live heads with another alert threshold; returns the new version."""
+    def apply_threshold(self, task: str, threshold: float, entry: Entry) -> int:
+        """Publish the live heads with another alert threshold, likewise; returns the new version."""
 
 
-class ControlApi:
+class ControlApi(AccountApi):
     """Answers requests; every public method whose name stands in `METHODS` can be called from outside."""
 
     def __init__(
@@ -84,30 +90,43 @@ class ControlApi:
         self._tasks = {task.name: task for task in tasks}
         self._learner = learner
         self._started = started
+        self._throttle = Throttle()
         self._looks = Looks()
         self._judged = {task.name: JudgedFeed(task) for task in tasks}
 
-    def answer(self, data: bytes) -> bytes | None:
-        """A request's reply, or None where the bytes are no request; errors are replies too."""
+    def answer(self, data: bytes, key: str = "control") -> bytes | None:
+        """The reply to a request under a key of this name, or None where the bytes are none; errors are replies too."""
         try:
             request_id, method, params = decode_request(data)
         except (MalformedMessage, RecursionError) as error:
             log.warning("a control request was dropped: %s", error)
             return None
         try:
-            return encode_result(request_id, self._call(method, params))
+            return encode_result(request_id, self._call(method, params, key))
         except SentryError as error:
             return encode_error(request_id, error)
         except Exception:
             log.exception("a control request failed")
             return encode_error(request_id, SentryError("the trainer failed at this request; its log says how"))
 
-    def _call(self, method: str, params: Mapping[str, Any]) -> Any:
+    def _call(self, method: str, params: Json, key: str) -> Any:
         if method not in METHODS:
             raise InputError(f"there is no method {method[:40]!r}; there are {', '.join(METHODS)}")
-        function: Callable[..., Any] = getattr(self, method)
+        asked = copy.copy(self)  # knows who asks, for as long as it takes to answer
+        asked._actor = self._who(params.pop("token", None), key)
+        asked._actor.may(method)
+        function: Callable[..., Any] = getattr(asked, method)
         check_params(method, function, params)
         return function(**params)
+
+    def _who(self, token: object, key: str) -> Actor:
+        """Who asks: without a token the holder of the key, with an empty one nobody."""
+        if token is None:
+            return Actor(f"key {key}", Role.KEY)
+        if not token or not isinstance(token, str):
+            return Actor("", Role.GUEST)
+        with self._store.read() as connection:
+            return accounts.who(connection, token, time.time())
 
     def status(self) -> Json:
         """The trainer at a glance."""
@@ -217,8 +236,12 @@ class ControlApi:
         given = now if created is None else float(created)
         label = Label(label_id, window_id, task, value, source, rater, float(confidence), given)
         labels.check(label, self._tasks)
+        self._actor.may_speak_as(rater)
         with self._store.write() as connection:
             fresh = labels.put(connection, label, now)
+            if fresh:
+                whom, _ = remarks.about(connection, window_id)
+                self._note(connection, "label", label_id, whom, f"{task}: {value}, by {rater}")
         if fresh:
             self._learner.nudge()
         return {"stored": True, "fresh": fresh}
@@ -226,6 +249,7 @@ class ControlApi:
     def withdraw(self, label_id: str) -> Json:
         """Take a label back."""
         with self._store.write() as connection:
+            self._may_take_back(connection, "withdraw", schema.labels, label_id)
             withdrawn = labels.withdraw(connection, label_id, time.time())
         self._learner.nudge()
         return {"withdrawn": withdrawn}
@@ -250,7 +274,11 @@ class ControlApi:
                 raise InputError("a remark is about a window, or about a participant at a time")
             remark = Remark(remark_id, kind, task, participant, float(moment), rater, now, window_id, words)
             remarks.check(remark, self._tasks)
-            return {"stored": True, "fresh": remarks.put(connection, remark, now)}
+            self._actor.may_speak_as(rater)
+            fresh = remarks.put(connection, remark, now)
+            if fresh:
+                self._note(connection, "remark", remark_id, participant, f"{task}: {kind}, by {rater}")
+        return {"stored": True, "fresh": fresh}
 
     def remarks(self, kind: str | None = None, participant: str | None = None, limit: int = 100) -> list[Json]:
         """What raters have said that is no label, newest first."""
@@ -261,12 +289,23 @@ class ControlApi:
     def withdraw_remark(self, remark_id: str) -> Json:
         """Take a remark back."""
         with self._store.write() as connection:
+            self._may_take_back(connection, "withdraw_remark", schema.remarks, remark_id)
             return {"withdrawn": remarks.withdraw(connection, remark_id, time.time())}
+
+    def _may_take_back(self, connection: Connection, action: str, table: Table, given_id: str) -> None:
+        """Whether a label or remark may be withdrawn, which is then written down."""
+        columns = (table.c.rater, table.c.participant, table.c.task, table.c.withdrawn)
+        own_id = table.c.label_id if table is schema.labels else table.c.remark_id
+        found = connection.execute(select(*columns).where(own_id == given_id)).first()
+        if found is not None and found.withdrawn is None:
+            self._actor.may_take_back(found.rater)
+            self._note(connection, action, given_id, found.participant, f"{found.task}, by {found.rater}")
 
     def import_labels(self, text: str, rater: str = "") -> Json:
         """Store a whole file of labels, or nothing of it."""
         with self._store.write() as connection:
             done = labels.put_file(connection, text, self._tasks, time.time(), rater)
+            self._note(connection, "import_labels", "a file", details=f"{done.stored} labels stored")
         self._learner.nudge()
         return done._asdict()
 
@@ -287,12 +326,16 @@ class ControlApi:
         self_reports.check(report)
         with self._store.write() as connection:
             fresh = self_reports.put(connection, report, now)
+            if fresh:
+                self._note(connection, "self_report", report_id, participant, answer.instrument or answer.task)
         if fresh:
             self._learner.nudge()
         return {"stored": True, "fresh": fresh}
 
     def self_reports(self, participant: str | None = None, before: int | None = None, limit: int = 100) -> list[Json]:
         """What participants have said of themselves, newest first."""
+        if participant is None:
+            self._actor.may("windows")  # a participant's page asks for that participant only
         with self._store.read() as connection:
             return self_reports.listed(connection, participant, before, _limit(limit))
 
@@ -321,7 +364,8 @@ class ControlApi:
 
     def apply_threshold(self, task: str, threshold: float) -> Json:
         """Publish the live heads with another alert threshold."""
-        return {"version": self._learner.apply_threshold(self._task(task).name, float(threshold))}
+        entry = self._entry("apply_threshold", self._task(task).name, details=f"alerts from {float(threshold):.3f} on")
+        return {"version": self._learner.apply_threshold(task, float(threshold), entry)}
 
     def models(self) -> list[Json]:
         """All published models, newest first."""
@@ -335,12 +379,15 @@ class ControlApi:
 
     def retrain(self) -> Json:
         """Ask the learner to run now."""
+        with self._store.write() as connection:
+            self._note(connection, "retrain", "")
         self._learner.retrain()
         return {"queued": True}
 
     def rollback(self, version: int | None = None) -> Json:
         """Publish the heads of an older version again."""
-        return {"version": self._learner.rollback(version)}
+        entry = self._entry("rollback", "the parent" if version is None else f"version {version}")
+        return {"version": self._learner.rollback(version, entry)}
 
     def people(self) -> list[Json]:
         """Participants and which side of the holdout they stand on."""
@@ -368,11 +415,7 @@ class ControlApi:
         return self._tasks[name]
 
 
-METHODS = (
-    "status", "agents", "windows", "window", "queue", "alerts", "alert_course", "alert", "label", "withdraw", "remark",
-    "remarks", "withdraw_remark", "import_labels", "self_report", "self_reports", "rates", "threshold_advice",
-    "apply_threshold", "models", "decisions", "retrain", "rollback", "people",
-)  # fmt: skip
+METHODS = tuple(LEAST)
 
 
 def check_params(method: str, function: Callable[..., Any], params: Mapping[str, Any]) -> None:
@@ -399,9 +442,3 @@ def check_params(method: str, function: Callable[..., Any], params: Mapping[str,
 
 def _given(**values: Any) -> Json:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _limit(limit: int) -> int:
-    if not 1 <= limit <= views.MOST_ROWS:
-        raise InputError(f"limit must be between 1 and {views.MOST_ROWS}, not {limit}")
-    return limit

@@ -25,6 +25,7 @@ from sqlalchemy import Connection, select
 from sentry_proto.errors import InputError, RequestRefused, SentryError, StorageError
 from sentry_proto.tasks import Task
 from trainer_service import policy, registry, schema, stream_feed
+from trainer_service.audit import Entry
 from trainer_service.canary import BACK, PASS, WAIT
 from trainer_service.jobs import Learn, Observe, Outcome, Prepare, Republish
 from trainer_service.labels import news
@@ -151,23 +152,23 @@ class Learner(threading.Thread):
         """Run now for all tasks that have what a run needs."""
         self._requests.put(_Look(by_hand=True))
 
-    def rollback(self, to: int | None) -> int:
-        """Publish an old version's heads under a new version, and return that.
+    def rollback(self, to: int | None, entry: Entry | None = None) -> int:
+        """Publish an old version's heads under a new version, with that entry of the audit log, and return it.
 
         Raises:
             InputError: if there is no such version, or the current one has no parent.
             RequestRefused: if the learner is too busy.
         """
-        return self._publish(lambda: self._roll_back(to))
+        return self._publish(lambda: self._roll_back(to, entry))
 
-    def apply_threshold(self, task: str, threshold: float) -> int:
-        """Publish the live heads under a new version that alerts from another probability on, and return that.
+    def apply_threshold(self, task: str, threshold: float, entry: Entry | None = None) -> int:
+        """Publish the live heads under a new version that alerts from another probability on, likewise.
 
         Raises:
             InputError: if the task has no live head or raises no alerts, or the threshold is none.
             RequestRefused: if the learner is too busy.
         """
-        return self._publish(lambda: self._apply_threshold(task, threshold))
+        return self._publish(lambda: self._apply_threshold(task, threshold, entry))
 
     def _publish(self, work: Callable[[], int]) -> int:
         request = _Publish(work, Future())
@@ -357,7 +358,7 @@ class Learner(threading.Thread):
         except Exception as error:
             request.done.set_exception(error)
 
-    def _roll_back(self, to: int | None) -> int:
+    def _roll_back(self, to: int | None, entry: Entry | None) -> int:
         trial = self.rollout.trial
         newest = trial.version if trial else self.model_version
         with self._store.read() as connection:
@@ -368,9 +369,9 @@ class Learner(threading.Thread):
         if source == newest:
             raise InputError(f"version {source} is {'tried now' if trial else 'the current one'}")
         words = f"rolled back by hand from version {newest} to the heads of version {source}"
-        return self._republish(source, BY_ROLLBACK, words)
+        return self._republish(source, BY_ROLLBACK, words, entry=entry)
 
-    def _apply_threshold(self, name: str, threshold: float) -> int:
+    def _apply_threshold(self, name: str, threshold: float, entry: Entry | None) -> int:
         if self.rollout.trial:
             raise RequestRefused(f"this waits for {self._on_trial()}; try again later, or roll back first")
         with self._store.read() as connection:
@@ -380,7 +381,7 @@ class Learner(threading.Thread):
             raise InputError(f"task {name[:40]!r} has no live head whose threshold could be set")
         task.with_threshold(threshold)
         words = f"{name}: alerts from {threshold:.2f} on, applied by hand to the heads of version {self.model_version}"
-        return self._republish(self.model_version, BY_THRESHOLD, words, {name: threshold})
+        return self._republish(self.model_version, BY_THRESHOLD, words, {name: threshold}, entry)
 
     def _step_back(self, trigger: str, complaint: str) -> None:
         """The newest version does worse than its parent would: publish the parent's heads again."""
@@ -393,7 +394,14 @@ class Learner(threading.Thread):
         log.warning("%s", words)
         self._republish(source, trigger, words)
 
-    def _republish(self, source: int, trigger: str, reason: str, thresholds: Mapping[str, float] | None = None) -> int:
+    def _republish(
+        self,
+        source: int,
+        trigger: str,
+        reason: str,
+        thresholds: Mapping[str, float] | None = None,
+        entry: Entry | None = None,
+    ) -> int:
         now, version, before = time.time(), self._next_version(), self.model_version
         with self._store.read() as connection:
             seen = {task.name: registry.last_label_seen(connection, task.name) for task in self._tasks}
@@ -405,7 +413,7 @@ class Learner(threading.Thread):
             )
             for name in thresholds or outcome.live
         ]  # fmt: skip
-        self._conclude(outcome, version, source, now, decisions)
+        self._conclude(outcome, version, source, now, decisions, entry=entry)
         return version
 
     def _conclude(
@@ -416,6 +424,7 @@ class Learner(threading.Thread):
         now: float,
         decisions: Sequence[Decision],
         first: str | None = None,
+        entry: Entry | None = None,
     ) -> None:
         """Write down what was decided, and publish the bundle if there is one."""
         if outcome.bundle is None:
@@ -423,7 +432,7 @@ class Learner(threading.Thread):
                 registry.record(connection, decisions)
             return
         model = Model(version, parent, now, outcome.live, outcome.metrics, outcome.bundle)
-        self.rollout.publish(model, decisions, first)
+        self.rollout.publish(model, decisions, first, entry)
         self._on_published()
 
     def _next_version(self) -> int:

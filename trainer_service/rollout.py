@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from trainer_service import canary, registry
+from trainer_service import audit, canary, registry
+from trainer_service.audit import Entry
 from trainer_service.canary import MORE, PASS, Step, Trial
 from trainer_service.publisher import Publisher
 from trainer_service.registry import Decision, Model
@@ -81,11 +82,15 @@ class Rollout:
             labelled = registry.labelled_lately(connection)
         return canary.first_agent(self._agents(self.live), labelled)
 
-    def publish(self, model: Model, decisions: Sequence[Decision], first: str | None = None) -> None:
-        """Write down what was decided, and offer the model to all agents, or to a first one."""
+    def publish(
+        self, model: Model, decisions: Sequence[Decision], first: str | None = None, entry: Entry | None = None
+    ) -> None:
+        """Write down what was decided, and by whom if by hand, and offer the model to all agents, or to a first one."""
         with self._store.write() as connection:
             registry.announce(connection, model)
             registry.record(connection, decisions)
+            if entry is not None:
+                audit.put(connection, entry)
         try:
             if first is None:
                 self._publisher.publish(model.version, model.bundle, datetime.now(UTC))

@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration that makes these tables from those of its predecessor; later ones sort later."""
 
 WHOLE = BigInteger().with_variant(Integer, "sqlite")
@@ -85,6 +85,7 @@ alerts = Table(
     Column("window_id", String, nullable=False, index=True),
     Column("consent_id", String, nullable=False),
     Column("received", Float, nullable=False),
+    Index("ix_alerts_participant", "participant"),
 )
 
 scored_counts = Table(
@@ -199,6 +200,7 @@ remarks = Table(
     Column("received", Float, nullable=False),
     Column("withdrawn", Float),
     Index("ix_remarks_window", "window_id", "task"),
+    Index("ix_remarks_participant", "participant"),
 )
 
 models = Table(
@@ -232,3 +234,55 @@ decisions = Table(
     Column("last_label", WHOLE, nullable=False),
     Index("ix_decisions_task", "task", "last_label"),
 )
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("password", String),
+    Column("email", String, unique=True),
+    Column("created", Float, nullable=False),
+)
+"""`password` is a hash (`trainer_service.passwords`); null for somebody who only signs in elsewhere, by `email`."""
+
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("name", String, ForeignKey("accounts.name", ondelete="CASCADE"), nullable=False, index=True),
+    Column("until", Float, nullable=False),
+)
+"""Who is signed in: SHA-256 of the token that the browser holds."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("row", WHOLE, primary_key=True),
+    Column("time", Float, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("participant", String, index=True),
+    Column("details", String, nullable=False),
+)
+
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("participant", String, primary_key=True),
+    Column("time", Float, nullable=False),
+)
+"""Whose consent the study has noted as withdrawn: nothing more of them is taken in."""
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("row", WHOLE, primary_key=True),
+    Column("digest", String, nullable=False, unique=True),
+    Column("time", Float, nullable=False),
+    Column("counts", JSON, nullable=False),
+    Column("versions", JSON, nullable=False),
+)
+"""Who was erased, as a hash of the pseudonym, so that what an agent still holds is refused."""

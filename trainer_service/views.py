@@ -102,6 +102,17 @@ def _waiting(connection: Connection, task: str, rater: str, stratum: Stratum) ->
     return list(connection.execute(chosen))
 
 
+def checked_limit(limit: int) -> int:
+    """A number of rows that somebody asked for.
+
+    Raises:
+        InputError: if it is none, or too many.
+    """
+    if not 1 <= limit <= MOST_ROWS:
+        raise InputError(f"limit must be between 1 and {MOST_ROWS}, not {limit}")
+    return limit
+
+
 def models(connection: Connection) -> list[Json]:
     """All models that were ever live, newest first."""
     table = schema.models.c

@@ -13,6 +13,8 @@
     |  |- LayoutMismatch         a feature layout that this side does not speak
     |  |- UnknownTask            a task or class that is not configured
     |  `- RequestRefused         the peer understood and said no
+    |     |- NotSignedIn         a token that is nobody's any more
+    |     `- NotAllowed          the role of whoever asks does not suffice
     `- InputError                what a person typed or imported is wrong
        |- ConsentMissing         there is no live consent record
        `- LabelFileError         malformed label file, with row number and reason
@@ -79,6 +81,14 @@ class UnknownTask(PeerFault):
 
 class RequestRefused(PeerFault):
     """The peer understood the request and refused it; the message says why."""
+
+
+class NotSignedIn(RequestRefused):
+    """The token of a request is nobody's, or nobody's any more."""
+
+
+class NotAllowed(RequestRefused):
+    """Whoever asks may not do this; the message says which role may."""
 
 
 class InputError(SentryError):

@@ -16,6 +16,7 @@ from sentry_proto.types import Prediction, ScoredCount, Stratum, Window
 from tests.sentry_proto.records import alert, heartbeat, window
 from tests.trainer_service.conftest import NOW, arrival, hex_id, put_windows
 from trainer_service import keyring
+from trainer_service.audit import Entry
 from trainer_service.control_api import METHODS, ControlApi
 from trainer_service.enrolment import Enrolment
 from trainer_service.fleet import Fleet, Moment
@@ -48,6 +49,7 @@ class Notebook:
 
     def __init__(self) -> None:
         self.asked: list[object] = []
+        self.entries: list[Entry] = []
         self.rollout = OneRollout()
 
     def describe(self) -> dict[str, Any]:
@@ -59,11 +61,13 @@ class Notebook:
     def retrain(self) -> None:
         self.asked.append("retrain")
 
-    def rollback(self, to: int | None) -> int:
+    def rollback(self, to: int | None, entry: Entry) -> int:
+        self.entries.append(entry)
         self.asked.append(to)
         return 5
 
-    def apply_threshold(self, task: str, threshold: float) -> int:
+    def apply_threshold(self, task: str, threshold: float, entry: Entry) -> int:
+        self.entries.append(entry)
         self.asked.append((task, threshold))
         return 6
 
@@ -87,6 +91,12 @@ class Desk:
         reply = self.reply(method, json.dumps(params))
         assert (reply.request_id, reply.error) == ("r1", "")
         return json.loads(reply.result)
+
+
+def refused(desk: Desk, method: str, **params: Any) -> tuple[str, str]:
+    """Kind and words of the error that a call meets."""
+    reply = desk.reply(method, json.dumps(params))
+    return reply.error_kind, reply.error
 
 
 @pytest.fixture
@@ -126,7 +136,7 @@ def test_the_document_and_the_api_name_the_same_methods_and_parameters() -> None
     documented = re.findall(r"^\| `(\w+)` \| (.*?) \|", DOCUMENT.read_text(), re.MULTILINE)
     assert tuple(name for name, _ in documented) == METHODS
     for name, parameters in documented:
-        code = vars(ControlApi)[name].__code__
+        code = getattr(ControlApi, name).__code__
         taken = code.co_varnames[1 : code.co_argcount]
         assert [
             p for p in re.findall(r"[a-z_]+(?=\??(?: \(| =|,|`|$))", parameters.split(" (CSV")[0]) if p in taken

@@ -20,6 +20,8 @@ from trainer_service import migrations, schema
 from trainer_service.store import Store
 
 NEWER = (
+    *(f"DROP TABLE {name}" for name in ("sign_ins", "accounts", "audit", "withdrawals", "erasures")),
+    *(f"DROP INDEX ix_{name}_participant" for name in ("remarks", "alerts")),
     "DROP TABLE scores",
     "CREATE TABLE audit_draws (window_id VARCHAR, probability FLOAT)",
     "DROP INDEX ix_labels_participant",

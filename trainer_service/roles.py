@@ -1,0 +1,116 @@
+"""Who may call which method of the control API.
+
+    guest     nobody is signed in: may sign in, and a participant may answer
+    viewer    sees everything but accounts, audit log and single people's files
+    rater     also labels and remarks, in the account's own name
+    admin     everything that changes the study
+    key       who holds a control key and names no account: the technician at the trainer, and the dashboard where it
+              lets somebody in whom an identity provider has vouched for
+
+Each role may what the ones before it may. `LEAST` has every method, in the order of docs/control-api.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from sentry_proto.errors import NotAllowed
+
+
+class Role(IntEnum):
+    """In ascending order of what they may do."""
+
+    GUEST = 0
+    VIEWER = 1
+    RATER = 2
+    ADMIN = 3
+    KEY = 4
+
+    @property
+    def word(self) -> str:
+        """As it is stored and shown."""
+        return self.name.lower()
+
+
+OF_ACCOUNTS = ("viewer", "rater", "admin")
+
+LEAST: Mapping[str, Role] = {
+    "status": Role.GUEST,
+    "agents": Role.VIEWER,
+    "windows": Role.VIEWER,
+    "window": Role.VIEWER,
+    "queue": Role.VIEWER,
+    "alerts": Role.VIEWER,
+    "alert_course": Role.VIEWER,
+    "alert": Role.VIEWER,
+    "label": Role.RATER,
+    "withdraw": Role.RATER,
+    "remark": Role.RATER,
+    "remarks": Role.VIEWER,
+    "withdraw_remark": Role.RATER,
+    "import_labels": Role.ADMIN,
+    "self_report": Role.GUEST,
+    "self_reports": Role.GUEST,
+    "rates": Role.VIEWER,
+    "threshold_advice": Role.VIEWER,
+    "apply_threshold": Role.ADMIN,
+    "models": Role.VIEWER,
+    "decisions": Role.VIEWER,
+    "retrain": Role.ADMIN,
+    "rollback": Role.ADMIN,
+    "people": Role.VIEWER,
+    "whoami": Role.GUEST,
+    "sign_in": Role.GUEST,
+    "vouched_sign_in": Role.KEY,
+    "sign_out": Role.GUEST,
+    "accounts": Role.ADMIN,
+    "add_account": Role.ADMIN,
+    "remove_account": Role.ADMIN,
+    "set_password": Role.ADMIN,
+    "audit_log": Role.ADMIN,
+}
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who calls.
+
+    Attributes:
+        name: of the account, or of the key; empty for a guest.
+        token: by which a signed-in person is known; empty for others.
+    """
+
+    name: str
+    role: Role
+    token: str = ""
+
+    def may(self, method: str) -> None:
+        """Whether this method may be called.
+
+        Raises:
+            NotAllowed: with who may.
+        """
+        least = LEAST[method]
+        if self.role < least:
+            who = self.name or "somebody who is not signed in"
+            raise NotAllowed(f"{who} may not do this: it takes the role {least.word}")
+
+    def may_speak_as(self, rater: str) -> None:
+        """Whether an opinion may be given in this name.
+
+        Raises:
+            NotAllowed: if it is not the account's own.
+        """
+        if self.token and rater != self.name:
+            raise NotAllowed(f"{self.name} may give opinions in the own name only, not as {rater[:40]!r}")
+
+    def may_take_back(self, rater: str) -> None:
+        """Whether this rater's opinion may be withdrawn.
+
+        Raises:
+            NotAllowed: if it is another rater's and this is no admin.
+        """
+        if self.role < Role.ADMIN and rater != self.name:
+            raise NotAllowed(f"only {rater[:40]!r} or an admin may take this back")
