@@ -65,6 +65,7 @@ bench: $(VENV)/dev.stamp
 soak: $(VENV)/dev.stamp
 	mkdir -p soak
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --speed 1
+	$(BIN)/python -m benchmarks.faults --minutes $(MINUTES) --report soak/faults.md --json > soak/faults.json
 	$(PYTEST) -m soak --timeout 7200 --junitxml soak/tests.xml
 	$(BIN)/sentry-trainer fleet-sim --agents 1000 --seconds 600 --stopped 50 --json > soak/fleet.json
 
