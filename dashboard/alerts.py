@@ -51,7 +51,7 @@ def page() -> None:
 def _news() -> None:
     """Offer alerts that have come since the page was drawn, so that the list never moves under a rater's hand."""
     fresh = ask("status")["alerts"] - st.session_state.get("alerts shown", 0)
-    if st.session_state.get("alerts away"):
+    if st.session_state.pop("alerts away", False):
         st.rerun()
     if fresh > 0 and "alerts shown" in st.session_state and st.button(f"Show {plural(fresh, 'new alert')}"):
         st.rerun()

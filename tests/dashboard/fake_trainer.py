@@ -205,6 +205,17 @@ class FakeTrainer:
     def do_alerts(self, limit: int = 100, **_filters: Any) -> list[dict[str, Any]]:
         return self.alerts[:limit]
 
+    def do_alert_course(self, **_filters: Any) -> dict[str, Any]:
+        counted = [{"start": a["start"], "task": a["task"], "verdict": a["verdict"], "alerts": 1} for a in self.alerts]
+        return {"width_s": 60, "bins": counted}
+
+    def do_alert(self, alert_id: str) -> dict[str, Any]:
+        found = next(alert for alert in self.alerts if alert["alert_id"] == alert_id)
+        return {**found, "window": None, "around": [], "remarks": []}
+
+    def do_remarks(self, **_filters: Any) -> list[dict[str, Any]]:
+        return []
+
     def do_label(self, label_id: str, **label: Any) -> dict[str, Any]:
         fresh = label_id not in self.labels
         self.labels.setdefault(label_id, {"label_id": label_id, **label})

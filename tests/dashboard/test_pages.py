@@ -42,6 +42,20 @@ class TestOverview:
         assert "Agents" in words(away.run())
 
 
+class TestAlerts:
+    def test_a_choice_made_while_the_trainer_is_away_is_kept_and_the_page_comes_back(
+        self, trainer: FakeTrainer
+    ) -> None:
+        page = open_page("alerts")
+        trainer.stop()
+        page.selectbox(key="alerts task").set_value("focus").run()
+        assert "The trainer does not answer." in words(page)
+        trainer.start()
+        page.run()
+        assert "When alerts came" in words(page)
+        assert page.selectbox(key="alerts task").value == "focus"
+
+
 class TestReview:
     def test_one_click_stores_one_label_and_moves_on(self, trainer: FakeTrainer) -> None:
         test = open_page("review", rater="R1")
