@@ -41,6 +41,9 @@ CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 FIRST_PAGE_S, INTERACTION_S = 2.0, 0.5
 REPEATS = 5
+PATIENCE_S = 120.0
+"""After which it is called broken and not slow."""
+
 SAMPLE_S, OPEN_H, WARM_SHARE = 15.0, 8.0, 1 / 3
 GROWN_MIB = 200.0
 """What a process or page may grow by in `OPEN_H`."""
@@ -72,22 +75,22 @@ def serving(folder: Path, windows: int) -> Iterator[Served]:
     arguments = ("serve", "--dir", study.home.folder, "--tasks", study.task_file)
     trainer = subprocess.Popen(command("sentry-trainer", *arguments), stdout=log, stderr=log)
     client = ControlClient(KeyFile.load(study.home.control_key, CONTROL), timeout_s=10)
-    eventually(lambda: client.call("status"), 120, "the trainer answers")
+    eventually(lambda: client.call("status"), PATIENCE_S, "the trainer answers")
     client.close()
     agents = LiveAgents(study)
     agents.start()
     port = free_port(1)
-    options = ("--key", study.home.control_key, "--port", port)
+    options = ("--key", study.home.control_key, "--port", port, "--no-sign-in")
     dashboard = subprocess.Popen(command("sentry-dashboard", *options), stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
-    eventually(lambda: _serves(url) or None, 120, "the dashboard answers")
+    eventually(lambda: _serves(url) or None, PATIENCE_S, "the dashboard answers")
     try:
         yield Served(url, dashboard.pid, trainer.pid)
     finally:
         agents.stop()
         for process in (dashboard, trainer):
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE_S)
 
 
 def _study(folder: Path, windows: int) -> SeededStudy:
@@ -110,6 +113,7 @@ def first_pages(browser: Browser, url: str) -> dict[str, float]:
     def opened(where: str, there: str) -> float:
         context = browser.new_context(viewport={"width": 1440, "height": 900})
         page = context.new_page()
+        page.set_default_timeout(1000 * PATIENCE_S)
         began = time.perf_counter()
         page.goto(f"{url}/{where}", wait_until="commit")
         page.get_by_text(there).first.wait_for()
@@ -203,6 +207,7 @@ def growth(browser: Browser, served: Served, minutes: float) -> dict[str, dict[s
     """MiB of each process and page at the end, and what it would grow by in `OPEN_H` hours."""
     pages = {where: browser.new_page() for where in ("", "alerts", "rates")}
     for where, page in pages.items():
+        page.set_default_timeout(1000 * PATIENCE_S)
         page.goto(f"{served.url}/{where}")
         page.get_by_text(PAGES[where]).first.wait_for()
     heaps = {where or "overview": page.context.new_cdp_session(page) for where, page in pages.items()}
@@ -240,6 +245,7 @@ def measure(folder: Path, windows: int, minutes: float) -> dict[str, Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         opened = first_pages(browser, served.url)
         page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(1000 * PATIENCE_S)
         answered = interactions(page, served.url)
         page.close()
         grown = growth(browser, served, minutes) if minutes else {}

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, cast, func, select
 
 from sentry_proto.errors import InputError
@@ -20,6 +21,7 @@ from trainer_service import schema
 from trainer_service.judged_feed import JudgedFeed
 from trainer_service.scored import GROUPINGS, Group, Judged, Seen, audited, chosen_by, columns_of, newest_labels
 from trainer_service.store import MONDAY_S, WEEK_S, week_of
+from training.evaluation.event_calibration import Calibration, calibration, stratum_weights
 from training.evaluation.label_free import SHARES, disagreement, estimate_label_free
 from training.evaluation.rates import AlertCounts, TaskCounts, estimate_rates, more_labels
 
@@ -164,8 +166,17 @@ def _row(task: Task, by: str, group: Group | None, known: _Known) -> dict[str, A
             name: {**asdict(rate), "warning": disagreement(getattr(rates, name), rate)}
             for name, rate in vars(implied).items()
         },
+        "calibration": asdict(_calibration(judged, alerting, quiet)),
         "beside": _beside(known),
     }
+
+
+def _calibration(judged: Judged, alerting: int, quiet: int) -> Calibration:
+    """Of the head that decides, weighed so that the judged windows stand for all that were scored."""
+    weights = np.zeros(len(judged.seen))
+    for on, total in ((True, alerting), (False, quiet)):
+        weights[judged.seen.on == on] = stratum_weights(judged.sample(on), total)
+    return calibration(judged.seen.confidence, judged.event, weights)
 
 
 def _beside(known: _Known) -> dict[str, Any] | None:

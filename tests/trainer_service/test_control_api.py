@@ -382,6 +382,11 @@ def test_rates_from_counts_verdicts_and_the_audit(desk: Desk) -> None:
     assert first["false_positive_rate"]["value"] == pytest.approx(false_alarms / (false_alarms + 700 - misses))
     assert first["false_discovery_share"]["value"] == pytest.approx(0.25)
     assert first["false_alarms_per_hour"]["value"] == pytest.approx(5 / (720 * 5 / 3600))
+    # of 700 quiet windows 2 in 40 held the event that the head called 0.1, of 20 alerting ones 15 what it called 0.7
+    assert [(one["n"], one["was"]) for one in first["calibration"]["bins"]] == [
+        (40, pytest.approx(0.05)), (20, pytest.approx(0.75)),
+    ]  # fmt: skip
+    assert first["calibration"]["error"] == pytest.approx((700 * 0.05 + 20 * 0.05) / 720)
     nobody = desk.call("rates", participant="P99")
     assert {row["task"] for row in nobody} == {"stress", "focus"}
     assert not nobody[0]["miss_rate"]["enough"]
