@@ -3,7 +3,8 @@
     trainer.key          the trainer's own CURVE key and its endpoints
     enrolled.json        the allow-list (see `sentry_proto.keys.AllowList`)
     control.key          for the dashboard and the commands on this machine
-    offline/             root.pem, targets.pem: needed only to change who may sign; keep them on another medium
+    offline/             root.pem, targets.pem: needed only to change who may sign or what reads a face; keep them on
+                         another medium. With several custodians each has a folder: offline/1/, offline/2/, ...
     online/              heads.pem, snapshot.pem, timestamp.pem: sign every published bundle
     repository/          what agents fetch: metadata/ and targets/
     store.sqlite         everything the trainer remembers
@@ -18,16 +19,16 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import zmq
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from platformdirs import user_data_path
 from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import Root
 
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import EnvironmentFault, InputError, KeyFileError
@@ -39,10 +40,14 @@ from sentry_proto.keys import (
     KeyFile,
     read_private_json,
 )
-from trainer_service.repository import OfflineSigners, OnlineSigners, create_repository
+from trainer_service import offline_keys
+from trainer_service.offline_keys import ONE_CUSTODIAN, Custody
+from trainer_service.repository import OnlineSigners, create_repository, newest_version
 
 FORMAT = 1
 DEFAULT_PORT = 7710
+ONLINE = ("heads", "snapshot", "timestamp")
+SERVING = ".serving.lock"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -89,8 +94,18 @@ class Home:
 
     @property
     def root_metadata(self) -> Path:
-        """The trust anchor that every key file carries."""
-        return self.repository / "metadata" / "1.root.json"
+        """The trust anchor that every new key file carries; agents follow the chain from any older one."""
+        metadata = self.repository / "metadata"
+        return metadata / f"{newest_version(metadata, Root.type)}.root.json"
+
+    def stopped(self) -> AbstractContextManager[None]:
+        """Keep the trainer from running meanwhile.
+
+        Raises:
+            EnvironmentFault: it runs.
+        """
+        refusal = f"a trainer runs on {self.folder}; stop it first (systemctl stop sentry-trainer), and start it after"
+        return hold_lock(self.folder / SERVING, refusal)
 
 
 @dataclass(frozen=True)
@@ -108,26 +123,25 @@ def default_home() -> Path:
     return Path(chosen) if chosen else user_data_path("sentry") / "trainer"
 
 
-def init(folder: Path, host: str, port: int, now: datetime) -> Home:
+def init(folder: Path, host: str, port: int, now: datetime, custody: Custody = ONE_CUSTODIAN) -> Home:
     """Make all keys of a trainer and an empty repository.
 
     Raises:
-        InputError: if the folder holds a trainer already, or the port cannot be one.
+        InputError: if the folder holds a trainer already, the port cannot be one, or no such custody is possible.
     """
     home = Home(folder)
+    custody.check()
     if not 1 <= port <= 65533:
         raise InputError(f"the port must be between 1 and 65533 (three in a row are used), not {port}")
     if home.server_key.exists() or home.offline.exists():
         raise InputError(f"{folder} already holds a trainer's keys; choose another folder or move them away")
     home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    offline = OfflineSigners(*_new_signers(home.offline, ("root", "targets")))
-    online = OnlineSigners(*_new_signers(home.online, ("heads", "snapshot", "timestamp")))
+    offline = offline_keys.make(home.offline, custody)
+    online = OnlineSigners(*(CryptoSigner.generate_ed25519() for _ in ONLINE))
+    keep_online(home, online)
     create_repository(home.repository, offline, online, now)
     write_durable(home.enrolled, b"{}")
-    public, secret = _new_curve_pair()
-    endpoints = Endpoints.of(host, port)
-    server = {"sentry_trainer": FORMAT, "public": public, "secret": secret, "endpoints": asdict(endpoints)}
-    write_durable(home.server_key, json.dumps(server, indent=1).encode())
+    _keep_server_key(home, ServerKey(*_new_curve_pair(), Endpoints.of(host, port)))
     enroll(home, CONTROL, home.control_key, CONTROL, now)
     return home
 
@@ -146,15 +160,51 @@ def enroll(home: Home, name: str, out: Path, role: str, now: datetime) -> KeyFil
         raise InputError(f"the role must be one of {', '.join(ROLES)}, not {role!r}")
     with _edit(home) as entries:
         if name in entries and entries[name]["revoked"] is None:
-            raise InputError(f"{name!r} is already enrolled; revoke it first to give it a new key")
-        if out.exists():
-            raise InputError(f"{out} already exists; choose another file with --out")
-        public, secret = _new_curve_pair()
-        root: Mapping[str, Any] = json.loads(home.root_metadata.read_text())
-        key = KeyFile(name, role, public, secret, server.public, server.endpoints, root)
-        key.save(out)
-        entries[name] = {"public": public, "role": role, "enrolled": _stamp(now), "revoked": None}
+            raise InputError(f"{name!r} is already enrolled; give it a new key with: sentry-keys rotate agent {name}")
+        key = _new_key(home, server, name, role, out)
+        entries[name] = {"public": key.public, "role": role, "enrolled": _stamp(now), "revoked": None}
     return key
+
+
+def rotate(home: Home, name: str, out: Path, now: datetime) -> KeyFile:
+    """Give an enrolled machine a new key; a running trainer lets the old one in no more within seconds.
+
+    Raises:
+        InputError: if nobody of that name is enrolled, or the file exists.
+    """
+    server = load_server_key(home)
+    with _edit(home) as entries:
+        if name not in entries or entries[name]["revoked"] is not None:
+            raise InputError(f"nobody is enrolled under the name {name!r}; see: sentry-keys list")
+        key = _new_key(home, server, name, entries[name]["role"], out)
+        entries[name] |= {"public": key.public, "enrolled": _stamp(now)}
+    return key
+
+
+def rotate_server(home: Home, folder: Path, now: datetime) -> list[Path]:
+    """Give the trainer a new key of its own, and everybody a new key file, as each names the trainer's public key.
+
+    All new files are on the disk before anything changes; the trainer's own key is replaced last.
+
+    Returns:
+        The new key files to carry to the machines; that of the commands here is replaced in its place.
+
+    Raises:
+        EnvironmentFault: the trainer runs.
+        InputError: a file exists.
+    """
+    old = load_server_key(home)
+    server = ServerKey(*_new_curve_pair(), old.endpoints)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with home.stopped(), _edit(home) as entries:
+        outs = {name: folder / f"{name}.key" for name, entry in entries.items() if entry["revoked"] is None}
+        for name, out in outs.items():
+            key = _new_key(home, server, name, entries[name]["role"], out)
+            entries[name] |= {"public": key.public, "enrolled": _stamp(now)}
+        if CONTROL in outs:
+            outs.pop(CONTROL).replace(home.control_key)
+        _keep_server_key(home, server)
+    return sorted(outs.values())
 
 
 def revoke(home: Home, name: str, now: datetime) -> None:
@@ -197,7 +247,13 @@ def load_online_signers(home: Home) -> OnlineSigners:
     Raises:
         KeyFileError: if one is missing or no private key.
     """
-    return OnlineSigners(*(_load_signer(home.online / f"{role}.pem") for role in ("heads", "snapshot", "timestamp")))
+    return OnlineSigners(*(offline_keys.load_signer(home.online / f"{role}.pem") for role in ONLINE))
+
+
+def keep_online(home: Home, signers: OnlineSigners) -> None:
+    """Write the keys that sign what is published."""
+    for role in ONLINE:
+        write_durable(home.online / f"{role}.pem", getattr(signers, role).private_bytes)
 
 
 def load_control_key(home: Home) -> KeyFile:
@@ -230,21 +286,18 @@ def _edit(home: Home) -> Iterator[dict[str, dict[str, Any]]]:
         write_durable(home.enrolled, json.dumps(entries, indent=1).encode())
 
 
-def _new_signers(folder: Path, roles: tuple[str, ...]) -> list[CryptoSigner]:
-    folder.mkdir(mode=0o700, parents=True)
-    signers = [CryptoSigner.generate_ed25519() for _ in roles]
-    for role, signer in zip(roles, signers, strict=True):
-        write_durable(folder / f"{role}.pem", signer.private_bytes)
-    return signers
+def _keep_server_key(home: Home, key: ServerKey) -> None:
+    server = {"sentry_trainer": FORMAT, "public": key.public, "secret": key.secret, "endpoints": asdict(key.endpoints)}
+    write_durable(home.server_key, json.dumps(server, indent=1).encode())
 
 
-def _load_signer(path: Path) -> CryptoSigner:
-    try:
-        return CryptoSigner(load_pem_private_key(path.read_bytes(), None))
-    except OSError as error:
-        raise KeyFileError(f"cannot read the signing key {path}: {error.strerror}") from error
-    except (ValueError, TypeError) as error:
-        raise KeyFileError(f"{path} is not a private key") from error
+def _new_key(home: Home, server: ServerKey, name: str, role: str, out: Path) -> KeyFile:
+    if out.exists():
+        raise InputError(f"{out} already exists; choose another place with --out")
+    root: Mapping[str, Any] = json.loads(home.root_metadata.read_text())
+    key = KeyFile(name, role, *_new_curve_pair(), server.public, server.endpoints, root)
+    key.save(out)
+    return key
 
 
 def _new_curve_pair() -> tuple[str, str]:

@@ -1,25 +1,33 @@
-"""`sentry-keys`: make a trainer's keys, enrol lab machines, revoke them."""
+"""`sentry-keys`: make a trainer's keys, enrol lab machines, revoke them, and replace what is old or stolen."""
 
 from __future__ import annotations
 
 import argparse
+import getpass
+import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from sentry_proto.errors import SentryError
+from sentry_proto.errors import InputError, SentryError
 from sentry_proto.keys import AGENT, ROLES, AllowList
 from sentry_proto.pipes import unread
-from trainer_service import keyring
+from trainer_service import ceremony, expiries, keyring
+from trainer_service.ceremony import Offline
 from trainer_service.keyring import Home
+from trainer_service.offline_keys import Custody
+
+Commands = Any
+"""What `add_subparsers` returns; its class is private."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        _COMMANDS[arguments.command](arguments)
+        arguments.run(arguments, Home(arguments.dir), datetime.now(UTC))
         sys.stdout.flush()
     except BrokenPipeError:
         return unread()
@@ -40,41 +48,153 @@ def _parser() -> argparse.ArgumentParser:
     init = commands.add_parser("init", parents=[common], help="make all keys of a new trainer")
     init.add_argument("--host", default="127.0.0.1", help="under which agents reach the trainer (%(default)s)")
     init.add_argument("--port", type=int, default=keyring.DEFAULT_PORT, help="the first of three (%(default)s)")
+    _add_custody(init)
+    init.set_defaults(run=_init)
     enroll = commands.add_parser("enroll", parents=[common], help="write the key file that one machine needs")
     enroll.add_argument("name")
     enroll.add_argument("--out", type=Path, help="where to write it (NAME.key)")
     enroll.add_argument("--role", choices=ROLES, default=AGENT)
+    enroll.set_defaults(run=_enroll)
     revoke = commands.add_parser("revoke", parents=[common], help="let a machine in no more")
     revoke.add_argument("name")
-    commands.add_parser("list", parents=[common], help="show who is enrolled")
+    revoke.set_defaults(run=_revoke)
+    rotate = commands.add_parser("rotate", help="replace keys that are old or were stolen")
+    _add_rotate(rotate.add_subparsers(dest="what", required=True), common)
+    for name, run, words in (
+        ("list", _list, "show who is enrolled"),
+        ("expiry", _expiry, "show until when what is signed is valid"),
+    ):
+        shown = commands.add_parser(name, parents=[common], help=words)
+        shown.add_argument("--json", action="store_true", help="as JSON")
+        shown.set_defaults(run=run)
     return parser
 
 
-def _init(arguments: argparse.Namespace) -> None:
-    home = keyring.init(arguments.dir, arguments.host, arguments.port, datetime.now(UTC))
-    print(f"The trainer's keys are in {home.folder}. Move {home.offline} to a safe place off this machine.")
+def _add_rotate(kinds: Commands, common: argparse.ArgumentParser) -> None:
+    agent = kinds.add_parser("agent", parents=[common], help="give one machine a new key file; its old one ends")
+    agent.add_argument("name")
+    agent.add_argument("--out", type=Path, help="where to write it (NAME.key)")
+    agent.set_defaults(run=_rotate_agent)
+    trainer = kinds.add_parser("trainer", parents=[common], help="give the trainer a new key, and all a new key file")
+    trainer.add_argument("--out", type=Path, required=True, help="folder for the new key files")
+    trainer.set_defaults(run=_rotate_trainer)
+    online = kinds.add_parser("online", parents=[common], help="replace the keys that sign what is published")
+    online.add_argument("roles", nargs="*", metavar="ROLE", help=f"{', '.join(keyring.ONLINE)} (all)")
+    online.set_defaults(run=_rotate_online)
+    root = kinds.add_parser("root", parents=[common], help="replace the offline keys")
+    root.add_argument("--out", type=Path, required=True, help="folder for the new offline keys")
+    _add_custody(root)
+    root.set_defaults(run=_rotate_root)
+    for parser in (online, root):
+        _add_offline(parser)
 
 
-def _enroll(arguments: argparse.Namespace) -> None:
+def _add_offline(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--offline", type=Path, action="append", help="folder with a custodian's keys; may be repeated (DIR/offline)"
+    )
+
+
+def _add_custody(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--root-keys", type=int, default=1, help="how many people keep offline keys (%(default)s)")
+    parser.add_argument("--threshold", type=int, default=1, help="how many of them must agree (%(default)s)")
+    parser.add_argument("--encrypt", action="store_true", help="encrypt the offline keys; asks for each passphrase")
+
+
+def _init(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
+    keyring.init(home.folder, arguments.host, arguments.port, now, _custody(arguments))
+    print(f"The trainer's keys are in {home.folder}. {_lock_away(home.offline, arguments.root_keys)}")
+
+
+def _enroll(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
     out = arguments.out or Path(f"{arguments.name}.key")
-    keyring.enroll(Home(arguments.dir), arguments.name, out, arguments.role, datetime.now(UTC))
+    keyring.enroll(home, arguments.name, out, arguments.role, now)
     print(f"{arguments.name} is enrolled. Copy {out} to that machine; it is secret.")
 
 
-def _revoke(arguments: argparse.Namespace) -> None:
-    keyring.revoke(Home(arguments.dir), arguments.name, datetime.now(UTC))
+def _revoke(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
+    keyring.revoke(home, arguments.name, now)
     print(f"{arguments.name} is revoked; a running trainer lets it in no more within 5 s.")
 
 
-def _list(arguments: argparse.Namespace) -> None:
-    home = Home(arguments.dir)
+def _rotate_agent(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
+    out = arguments.out or Path(f"{arguments.name}.key")
+    keyring.rotate(home, arguments.name, out, now)
+    print(f"{arguments.name}'s old key ends within 5 s. Copy {out} to that machine and restart its agent.")
+
+
+def _rotate_trainer(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
+    made = keyring.rotate_server(home, arguments.out, now)
+    print(f"The trainer has a new key; {home.control_key} is new, too. Start the trainer, and the dashboard anew.")
+    for path in made:
+        print(f"Copy {path} to its machine and restart what uses it; until then it spools and is refused.")
+
+
+def _rotate_online(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
+    roles = arguments.roles or keyring.ONLINE
+    if unknown := set(roles) - set(keyring.ONLINE):
+        raise InputError(f"there is no online key {', '.join(sorted(unknown))}; there are {', '.join(keyring.ONLINE)}")
+    ceremony.rotate_online(home, roles, _offline(arguments, home), now)
+    print(f"New keys for {', '.join(roles)}. Start the trainer; agents learn of it by themselves.")
+
+
+def _rotate_root(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
+    ceremony.rotate_offline(home, _offline(arguments, home), arguments.out, _custody(arguments), now)
+    print(f"The offline keys are new; destroy the old ones. {_lock_away(arguments.out, arguments.root_keys)}")
+    print("Start the trainer; agents learn of it by themselves.")
+
+
+def _list(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
     keyring.load_server_key(home)
-    for name, entry in sorted(AllowList(home.enrolled).entries.items()):
+    entries = sorted(AllowList(home.enrolled).entries.items())
+    if arguments.json:
+        print(json.dumps([{"name": name, **entry} for name, entry in entries], indent=1))
+        return
+    for name, entry in entries:
         state = f"revoked {entry['revoked']}" if entry["revoked"] else f"enrolled {entry['enrolled']}"
         print(f"{name:24} {entry['role']:8} {state}")
 
 
-_COMMANDS = {"init": _init, "enroll": _enroll, "revoke": _revoke, "list": _list}
+def _expiry(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
+    keyring.load_server_key(home)
+    rows = expiries.of(home)
+    if arguments.json:
+        print(json.dumps([row.as_json(now) for row in rows], indent=1))
+        return
+    for row in rows:
+        print(row.words(now))
+
+
+def _custody(arguments: argparse.Namespace) -> Custody:
+    return Custody(arguments.root_keys, arguments.threshold, _new_passphrase if arguments.encrypt else None)
+
+
+def _offline(arguments: argparse.Namespace, home: Home) -> Offline:
+    return Offline(arguments.offline or [home.offline], _passphrase)
+
+
+def _lock_away(folder: Path, custodians: int) -> str:
+    if custodians == 1:
+        return f"Move {folder} to a safe place off this machine."
+    return f"Move each of {folder}/1 to {folder}/{custodians} to a medium of its own, off this machine."
+
+
+def _new_passphrase(folder: Path) -> bytes:
+    first = _read(f"New passphrase for {folder}: ")
+    if first != _read("The same again: "):
+        raise InputError("the two passphrases differ")
+    return first
+
+
+def _passphrase(folder: Path) -> bytes:
+    return _read(f"Passphrase of {folder}: ")
+
+
+def _read(question: str) -> bytes:
+    """One line: hidden at a terminal, or of what is piped in."""
+    line = getpass.getpass(question) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    return line.encode()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -27,6 +27,7 @@ from trainer_service.repository import (
     TIMESTAMP_LIFE,
     OnlineSigners,
     expiry,
+    newest_version,
     sign,
     target_path,
 )
@@ -115,6 +116,7 @@ class Publisher:
         heads.version += steps
         heads.expires = snapshot.expires = expiry(now, ONLINE_LIFE)
         snapshot.meta[f"{HEADS}.json"] = MetaFile(heads.version)
+        snapshot.meta["targets.json"] = MetaFile(newest_version(self._metadata, Targets.type))
         snapshot.version += steps
         timestamp.snapshot_meta = MetaFile(snapshot.version)
         timestamp.version += steps

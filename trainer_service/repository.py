@@ -1,14 +1,16 @@
 """The update repository's first metadata, and who signs what (The Update Framework).
 
-    root (offline) -> targets (offline) -> delegates heads/* to -> heads (online)
+    root (offline) -> targets (offline) -> signs models/*, delegates heads/* to -> heads (online)
                    -> snapshot, timestamp (online)
 
-So whoever steals the online keys can sign a bundle, but never change who may sign.
+So whoever steals the online keys can sign a bundle, but never change who may sign, nor what finds and reads a face.
+Both offline roles may ask for the signatures of several people (`OfflineSigners.threshold`).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,10 +44,11 @@ TIMESTAMP_LIFE = timedelta(days=2)
 
 @dataclass(frozen=True)
 class OfflineSigners:
-    """Keys that decide who may sign."""
+    """Keys that decide who may sign: one of each role per custodian, of whom `threshold` must agree."""
 
-    root: CryptoSigner
-    targets: CryptoSigner
+    root: Sequence[CryptoSigner]
+    targets: Sequence[CryptoSigner]
+    threshold: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,40 +65,59 @@ def create_repository(folder: Path, offline: OfflineSigners, online: OnlineSigne
     metadata = folder / "metadata"
     (folder / "targets").mkdir(parents=True)
     metadata.mkdir()
-    _store(metadata, "1.root.json", _root(offline, online, now), offline.root)
-    _store(metadata, "1.targets.json", _targets(online, now), offline.targets)
-    _store(metadata, f"1.{HEADS}.json", Targets(expires=expiry(now, ONLINE_LIFE)), online.heads)
+    root = Root(expires=expiry(now, OFFLINE_LIFE), consistent_snapshot=True)
+    entrust(root, offline)
+    root.add_key(online.snapshot.public_key, Snapshot.type)
+    root.add_key(online.timestamp.public_key, Timestamp.type)
+    targets = Targets(expires=expiry(now, OFFLINE_LIFE))
+    delegate(targets, online.heads)
     snapshot = Snapshot(
         expires=expiry(now, ONLINE_LIFE), meta={"targets.json": MetaFile(1), f"{HEADS}.json": MetaFile(1)}
     )
-    _store(metadata, "1.snapshot.json", snapshot, online.snapshot)
-    _store(metadata, "timestamp.json", Timestamp(expires=expiry(now, TIMESTAMP_LIFE)), online.timestamp)
+    heads = Targets(expires=expiry(now, ONLINE_LIFE))
+    timestamp = Timestamp(expires=expiry(now, TIMESTAMP_LIFE))
+    for name, content in {
+        "1.root.json": sign(root, *offline.root),
+        "1.targets.json": sign(targets, *offline.targets),
+        f"1.{HEADS}.json": sign(heads, online.heads),
+        "1.snapshot.json": sign(snapshot, online.snapshot),
+        "timestamp.json": sign(timestamp, online.timestamp),
+    }.items():
+        write_durable(metadata / name, content)
 
 
-def _root(offline: OfflineSigners, online: OnlineSigners, now: datetime) -> Root:
-    root = Root(expires=expiry(now, OFFLINE_LIFE), consistent_snapshot=True)
-    root.add_key(offline.root.public_key, Root.type)
-    root.add_key(offline.targets.public_key, Targets.type)
-    root.add_key(online.snapshot.public_key, Snapshot.type)
-    root.add_key(online.timestamp.public_key, Timestamp.type)
-    return root
+def entrust(root: Root, offline: OfflineSigners) -> None:
+    """Let these keys, and no others, decide who may sign."""
+    for role, signers in ((Root.type, offline.root), (Targets.type, offline.targets)):
+        for keyid in list(root.roles[role].keyids):
+            root.revoke_key(keyid, role)
+        for signer in signers:
+            root.add_key(signer.public_key, role)
+        root.roles[role].threshold = offline.threshold
 
 
-def _targets(online: OnlineSigners, now: datetime) -> Targets:
-    key = online.heads.public_key
+def delegate(targets: Targets, heads: CryptoSigner) -> None:
+    """Let this key, and no other, sign heads, and nothing but heads."""
+    key = heads.public_key
     role = DelegatedRole(HEADS, [key.keyid], threshold=1, terminating=True, paths=[PATTERN])
-    delegations = Delegations({key.keyid: key}, {HEADS: role})
-    return Targets(expires=expiry(now, OFFLINE_LIFE), delegations=delegations)
+    targets.delegations = Delegations({key.keyid: key}, {HEADS: role})
 
 
-def _store(folder: Path, name: str, signed: Signed, signer: CryptoSigner) -> None:
-    write_durable(folder / name, sign(signed, signer))
+def newest_version(metadata: Path, role: str) -> int:
+    """The highest version of a role's metadata in this folder."""
+    return max(int(path.name.partition(".")[0]) for path in metadata.glob(f"*.{role}.json"))
 
 
-def sign(signed: Signed, signer: CryptoSigner) -> bytes:
+def newest(metadata: Path, role: str) -> Any:
+    """The newest metadata of a role in this folder, unverified: the folder is our own."""
+    return Metadata[Any].from_file(str(metadata / f"{newest_version(metadata, role)}.{role}.json")).signed
+
+
+def sign(signed: Signed, *signers: CryptoSigner) -> bytes:
     """The signed metadata as it is published."""
     metadata = Metadata[Any](signed)
-    metadata.sign(signer)
+    for signer in signers:
+        metadata.sign(signer, append=True)
     return metadata.to_bytes()
 
 
