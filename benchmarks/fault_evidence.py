@@ -109,13 +109,10 @@ class Evidence:
         """The faults of some kinds."""
         return [fault for fault in self.faults if fault.kind in kinds]
 
-    def alone(self, fault: Happened, agent: str, tail: float) -> bool:
-        """Whether from a fault's beginning until `tail` seconds after its end no other one touched the agent."""
+    def alone(self, fault: Happened, agent: str, begin: float, end: float) -> bool:
+        """Whether between two moments no other fault touched the agent."""
         return not any(
-            other is not fault
-            and agent in other.agents
-            and other.began < fault.healed + tail
-            and other.healed > fault.began
+            other is not fault and agent in other.agents and other.began < end and other.healed > begin
             for other in self.faults
         )
 

@@ -170,7 +170,8 @@ def _opened(seen: Evidence, agent: str, fault: Happened) -> Measured | None:
     """How long after the start of what was killed the agent's session was open; None if another fault came between."""
     opened = next((e["t"] for e in seen.after(agent, fault.healing) if e["e"] == "link" and e["open"]), np.inf)
     took = float(opened - fault.healing)
-    return (fault.healing, took) if seen.alone(fault, agent, min(took, DRAINED_S)) else None
+    alone = seen.alone(fault, agent, fault.healing, fault.healed + min(took, DRAINED_S))
+    return (fault.healing, took) if alone else None
 
 
 def _times(
@@ -206,8 +207,8 @@ def disks(seen: Evidence) -> Iterator[Figure]:
         full = [e for e in troubled if e["words"] and e["t"] < fault.healed]
         refused += bool(full)
         if full:
-            room = next((e["t"] for e in troubled if not e["words"] and e["t"] > fault.healed), None)
-            healed.append((fault.healed, float(np.inf if room is None else room - fault.healed)))
+            well = next((e["t"] for e in troubled if not e["words"] and e["t"] > full[-1]["t"]), np.inf)
+            healed.append((fault.healed, max(0.0, float(well - fault.healed))))
         made = [e["t"] for e in seen.after(agent, fault.began - 12) if e["e"] == "make" and e["t"] < fault.healed + 12]
         gaps += list(np.diff(made))
     yield Figure("R3", "full disks under which a record was refused", refused, None, "")
@@ -222,10 +223,20 @@ def disks(seen: Evidence) -> Iterator[Figure]:
 
 def clocks(seen: Evidence) -> Iterator[Figure]:
     """Clocks that jump: nobody looks offline, it is shown, and the order stays."""
-    false, in_jumps = _false_offline(seen)
-    yield Figure("R5", "false 'offline' while a clock was off", in_jumps, 0.0, "")
-    yield Figure("R5", "false 'offline' of any kind (agent was there, link and trainer were well)", false, 0.0, "")
-    shown = [_shown(seen, fault) for fault in seen.of("machine's clock jumps", "trainer's clock jumps")]
+    jumps = seen.of("machine's clock jumps", "trainer's clock jumps")
+    false = _false_offline(seen)
+    jumped = [one for one in false if any(j.began < one[0] < j.healed and one[1] in j.agents for j in jumps)]
+    hours = sum((jump.healed - jump.began) * len(jump.agents) for jump in jumps) / 3600
+    rest = seen.about["minutes"] / 60 * seen.about["agents"] - hours
+    calm = sum(seen.load(moment) <= BUSY for moment, _ in false)
+    yield Figure("R5", "false 'offline' while a clock was off", len(jumped), 0.0, "")
+    yield Figure(
+        "R5", "- in an agent's hour with a clock that is off", len(jumped) / hours if hours else np.nan, None, ""
+    )
+    yield Figure("R5", "- in an agent's hour with clocks that are right", (len(false) - len(jumped)) / rest, None, "")
+    yield Figure("R5", "false 'offline' of any kind: nothing was broken, and nobody was heard", len(false), 0.0, "")
+    yield Figure("R5", f"- of these at a load of at most {BUSY:g}", calm, None, "")
+    shown = [_shown(seen, jump) for jump in jumps]
     yield Figure("R5", "clock jumps", len(shown), None, "")
     yield Figure("R5", "clock jumps that were not shown", shown.count(False), 0.0, "")
     swaps = sum(a > b for order in seen.order.values() for a, b in pairwise(order))
@@ -236,16 +247,15 @@ def _shown(seen: Evidence, fault: Happened) -> bool | None:
     """Whether the trainer told by how much the clock is off; None where there was no chance to see it."""
     sign = -1.0 if fault.target == TRAINER else 1.0
     chances = [look for look in seen.looks if fault.began + 4 < look["asked"] < fault.healing and look["e"] == "look"]
-    agents = [a for a in fault.agents if seen.alone(fault, a, 0.0)]
+    agents = [a for a in fault.agents if seen.alone(fault, a, fault.began, fault.healed)]
     if not chances or not agents:
         return None
     return any(abs(look["off"].get(agent, 0.0) - sign * fault.value) < 60 for look in chances for agent in agents)
 
 
-def _false_offline(seen: Evidence) -> tuple[int, int]:
-    """Episodes in which the trainer called an agent offline that no fault had touched; and those in clock jumps."""
-    total = jumped = 0
-    jumps = seen.of("machine's clock jumps", "trainer's clock jumps")
+def _false_offline(seen: Evidence) -> list[tuple[float, str]]:
+    """When the trainer began to call an agent offline to which no fault had happened, and which."""
+    found = []
     for agent in seen.books:
         excused = _excused(seen, agent)
         before = False
@@ -254,10 +264,9 @@ def _false_offline(seen: Evidence) -> tuple[int, int]:
                 continue
             now = agent in look["dead"] and not any(begin <= look["asked"] <= end for begin, end in excused)
             if now and not before:
-                total += 1
-                jumped += any(j.began < look["asked"] < j.healed and agent in j.agents for j in jumps)
+                found.append((look["asked"], agent))
             before = now
-    return total, jumped
+    return found
 
 
 def _excused(seen: Evidence, agent: str) -> list[tuple[float, float]]:
@@ -301,7 +310,7 @@ def _closed(seen: Evidence, fault: Happened) -> Measured | None:
     """How long until the agent had closed its session; None if it was not open, or another fault came between."""
     (agent,) = fault.agents
     last = seen.before(agent, fault.began, "link")
-    if not seen.alone(fault, agent, 0.0) or last is None or not last["open"]:
+    if not seen.alone(fault, agent, fault.began, fault.healed) or last is None or not last["open"]:
         return None
     closed = next((e["t"] for e in seen.after(agent, fault.began) if e["e"] == "link" and not e["open"]), np.inf)
     return fault.began, float(closed - fault.began)
@@ -310,7 +319,8 @@ def _closed(seen: Evidence, fault: Happened) -> Measured | None:
 def _dead(seen: Evidence, fault: Happened) -> Measured | None:
     """How long until the trainer said that the agent is gone; None if it did already, or another fault came between."""
     agent, begin = fault.agents[0], seen.looked(fault.began)
-    if not seen.alone(fault, agent, 0.0) or begin == 0 or agent in seen.looks[begin - 1].get("dead", (agent,)):
+    was_there = begin > 0 and agent not in seen.looks[begin - 1].get("dead", (agent,))
+    if not was_there or not seen.alone(fault, agent, fault.began, fault.healed):
         return None
     later = (look["t"] for look in seen.looks[begin:] if agent in look.get("dead", ()))
     return fault.began, float(next(later, np.inf) - fault.began)
@@ -325,7 +335,8 @@ def _drained(seen: Evidence, fault: Happened) -> Measured | None:
         told = (e["t"] for e in seen.after(agent, fault.healed) if e["e"] == "totals" and not e["spooled"])
         empty = next(told, np.inf)
     took = float(empty - fault.healed)
-    return (fault.healed, took) if seen.alone(fault, agent, min(took, DRAINED_S)) else None
+    alone = seen.alone(fault, agent, fault.healed, fault.healed + min(took, DRAINED_S))
+    return (fault.healed, took) if alone else None
 
 
 # ---- R7, R8: latency and cost -----------------------------------------------------------------------------------

@@ -84,7 +84,6 @@ def _agent_row(agent: Mapping[str, Any]) -> list[object]:
         return [tag("b", agent["name"]), pill("quiet", "never called"), "", "", "", "", ""]
     alive = pill("good", "alive") if agent["alive"] else pill("bad", f"silent for {duration(agent['silent_s'])}")
     camera = pill(_CAMERA_TONES.get(agent["camera_state"], "bad"), agent["camera_state"])
-    spool = stacked(count(agent["spooled"]), f"{count(agent['dropped'])} dropped")
     who = f"{agent['participant']}, {agent['session']}"
     pace = f"clock x {agent['clock_rate']:g}" if agent["clock_rate"] != 1 else ""
     return [
@@ -93,9 +92,17 @@ def _agent_row(agent: Mapping[str, Any]) -> list[object]:
         camera,
         stacked(f"{agent['fps']:.1f}", pace),
         stacked(version(agent["model_version"]), agent["update_state"]),
-        spool,
+        _spool(agent),
         _clock(agent),
     ]
+
+
+def _spool(agent: Mapping[str, Any]) -> Html:
+    """What waits, and where the rest of what was ever sent is; it must add up in every state of the agent's file."""
+    sent, acked, dropped = (agent[name] for name in ("sent", "acked", "dropped"))
+    if sent != acked + agent["spooled"] + dropped:
+        return pill("bad", f"{count(sent)} sent, and they do not add up")
+    return stacked(count(agent["spooled"]), f"of {count(sent)}: {count(acked)} stored, {count(dropped)} dropped")
 
 
 def _clock(agent: Mapping[str, Any]) -> Html:

@@ -41,8 +41,9 @@ def test_nothing_is_hit_twice_at_once() -> None:
 
 def evidence(events: list[Event], **changes: object) -> Evidence:
     fields: dict[str, object] = {
-        "about": {}, "scene": [{"t": 0.0, "a": "", "e": "begun"}], "agents": {"a": events}, "faults": [], "looks": [],
-        "stored": Counter(), "order": {}, "books": {"a": Book("s", 2, 1, 0, frozenset({"y"}))},
+        "about": {"minutes": 1, "agents": 1}, "scene": [{"t": 0.0, "a": "", "e": "begun"}], "agents": {"a": events},
+        "faults": [], "looks": [], "stored": Counter(), "order": {},
+        "books": {"a": Book("s", 2, 1, 0, frozenset({"y"}))},
     }  # fmt: skip
     return Evidence(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -80,7 +81,7 @@ def look(asked: float, *dead: str) -> Event:
 def test_an_agent_that_is_there_and_called_offline_is_found() -> None:
     there: list[Event] = [{"t": 0.5, "a": "a", "e": "link", "open": True}]
     looks = [look(10.0), look(11.0, "a"), look(12.0, "a"), look(13.0)]
-    name = "false 'offline' of any kind (agent was there, link and trainer were well)"
+    name = "false 'offline' of any kind: nothing was broken, and nobody was heard"
     assert reached(clocks(evidence(there, looks=looks)))[name] == 1
     cut = [Happened("link cut", "a", 0.0, 6.0, 11.5, 11.5, ("a",))]
     assert reached(clocks(evidence(there, looks=looks, faults=cut)))[name] == 0
