@@ -16,6 +16,7 @@ from dashboard.figures import figure
 from dashboard.filters import remembered
 from dashboard.overview import VERDICT_TONES
 from dashboard.verdicts import VERDICTS, Bench
+from dashboard.who import rater_name
 from dashboard.wording import day_and_time, duration, feature_name
 from sentry_proto.limits import MAX_TEXT
 from sentry_proto.types import CAMERA_STATES
@@ -116,7 +117,8 @@ def _filters(choices: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Any], bool
         if value is not None:
             where[name] = value
     only_open = columns[4].toggle(ONLY_OPEN, key="alerts open", value=False)
-    rater = columns[5].text_input(
+    own = rater_name()
+    rater = own if own is not None else columns[5].text_input(
         "Rater (a pseudonym)", st.query_params.get("rater", ""), key="alerts rater", max_chars=MAX_TEXT,
         placeholder="Rater, such as R1", label_visibility="collapsed",
     ).strip()  # fmt: skip
@@ -196,7 +198,8 @@ def _verdicts(alert: Mapping[str, Any], bench: Bench, rater: str, order: Sequenc
     if alert["verdict"]:
         st.html(tag("p", joined(["Judged: ", pill(VERDICT_TONES[alert["verdict"]], alert["verdict"])]), "s-line"))
     elif not rater:
-        st.caption("Enter a rater's pseudonym above; every verdict keeps who gave it.")
+        asked = "Enter a rater's pseudonym above; every verdict keeps who gave it."
+        st.caption("It takes the role rater to judge an alert." if rater_name() == "" else asked)
     for place, (verdict, key) in zip(st.columns(3, gap="small"), VERDICTS.items(), strict=True):
         place.button(
             verdict.capitalize(),
@@ -254,7 +257,7 @@ def _camera(states: str) -> Html:
 
 def _missed() -> None:
     status, people = ask("status"), ask("people")
-    tasks = [task["name"] for task in status["tasks"] if task["alert"]]
+    tasks = [task["name"] for task in status["tasks"] if task["alert"] and rater_name() != ""]
     reported = ask("remarks", kind="missed event", limit=5)
     if not tasks or not people:
         return
@@ -280,7 +283,8 @@ def _missed_form(tasks: Sequence[str], people: Sequence[str]) -> None:
         participant = second.selectbox("Who", people)
         day = third.date_input("Day", now.date())
         moment = fourth.time_input("Time", now.time().replace(second=0, microsecond=0), step=60)
-        rater = fifth.text_input("Rater", st.session_state.get("alerts rater", ""), max_chars=MAX_TEXT)
+        own, given = rater_name(), st.session_state.get("alerts rater", "")
+        rater = fifth.text_input("Rater", own or given, max_chars=MAX_TEXT, disabled=own is not None)
         words = st.text_input("What you saw (may be left empty)", max_chars=MAX_TEXT)
         if st.form_submit_button("Report it"):
             when = datetime.combine(day, moment, browser_zone())

@@ -7,13 +7,15 @@ import os
 import sys
 from pathlib import Path
 
-from sentry_proto.errors import SentryError
+from sentry_proto.errors import InputError, SentryError
 from sentry_proto.keys import CONTROL, KeyFile
 from training.active_learning.review.serve import become, server_arguments
 
 KEY_VARIABLE = "SENTRY_CONTROL_KEY"
 ACTED_VARIABLE = "SENTRY_ACTED"
 SELF_REPORT_VARIABLE = "SENTRY_SELF_REPORT"
+OPEN_VARIABLE = "SENTRY_NO_SIGN_IN"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SCRIPT = Path(__file__).with_name("app.py")
 
 
@@ -27,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--address", default="127.0.0.1", help="to listen on (127.0.0.1: this machine only)")
     made.add_argument("--acted", action="store_true", help="say on every page that a puppet acts what is seen")
     made.add_argument("--self-report", action="store_true", help="serve the page for participants, and no other")
+    made.add_argument("--no-sign-in", action="store_true", help="let everybody at this machine do everything")
     return made
 
 
@@ -35,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     try:
         KeyFile.load(chosen.key, CONTROL)
+        if chosen.no_sign_in and chosen.address not in LOOPBACK:
+            raise InputError("--no-sign-in is for this machine only: it goes with --address 127.0.0.1")
     except SentryError as error:
         print(f"sentry-dashboard: {error}", file=sys.stderr)
         return error.exit_code
@@ -43,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ[ACTED_VARIABLE] = "1"
     if chosen.self_report:
         os.environ[SELF_REPORT_VARIABLE] = "1"
+    if chosen.no_sign_in:
+        os.environ[OPEN_VARIABLE] = "1"
     print(f"The dashboard is at http://{chosen.address}:{chosen.port}", flush=True)
     return become([sys.executable, "-m", "streamlit", *server_arguments(SCRIPT, chosen.address, chosen.port)])
 

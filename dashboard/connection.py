@@ -9,28 +9,51 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.cli import KEY_VARIABLE
+from dashboard.cli import KEY_VARIABLE, OPEN_VARIABLE
 from sentry_proto.control import ControlClient
-from sentry_proto.errors import PeerUnreachable, SentryError
+from sentry_proto.errors import NotSignedIn, PeerUnreachable, SentryError
 from sentry_proto.keys import CONTROL, KeyFile
 from training.active_learning.review.markup import note
 
 PATIENCE_S = 3.0
 """How long a page waits for an answer before it says so."""
 
+SIGN_IN_PATIENCE_S = 15.0
+"""Checking a password takes a core for a quarter of a second, and more on a busy machine."""
+
 
 @st.cache_resource(show_spinner=False, on_release=ControlClient.close)
-def _client(path: str) -> ControlClient:
-    return ControlClient(KeyFile.load(Path(path), CONTROL), PATIENCE_S)
+def _client(path: str, patience_s: float) -> ControlClient:
+    return ControlClient(KeyFile.load(Path(path), CONTROL), patience_s)
+
+
+TOKEN = "token"  # noqa: S105 - the name of one
+"""Of the browser session: what the trainer gave to whoever is signed in."""
 
 
 def ask(method: str, **params: Any) -> Any:
-    """Call a method of the control API; see `docs/control-api.md`.
+    """Call a method of the control API as whoever is signed in; see `docs/control-api.md`.
 
     Raises:
         SentryError: if the trainer is not there or refuses.
     """
-    return _client(os.environ.get(KEY_VARIABLE, "control.key")).call(method, **params)
+    whose = {} if is_open() else {TOKEN: st.session_state.get(TOKEN, "")}
+    return ask_as_dashboard(method, **params, **whose)
+
+
+def ask_as_dashboard(method: str, **params: Any) -> Any:
+    """Call a method as the holder of the key, who may do everything; for nothing that a browser asks for.
+
+    Raises:
+        SentryError: if the trainer is not there or refuses.
+    """
+    patience_s = SIGN_IN_PATIENCE_S if method == "sign_in" else PATIENCE_S
+    return _client(os.environ.get(KEY_VARIABLE, "control.key"), patience_s).call(method, **params)
+
+
+def is_open() -> bool:
+    """Whether everybody may do everything here, as in the demo."""
+    return OPEN_VARIABLE in os.environ
 
 
 def calmly(body: Callable[[], None]) -> None:
@@ -41,6 +64,8 @@ def calmly(body: Callable[[], None]) -> None:
         note(
             "quiet", "The trainer does not answer.", f"{_sentence(error)} This page goes on by itself when it is back."
         )
+    except NotSignedIn:
+        st.rerun()
     except SentryError as error:
         note("bad", "The trainer refused.", _sentence(error))
 

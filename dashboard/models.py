@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.connection import ask, calmly, live
+from dashboard.who import who
 from dashboard.wording import day_and_time, feature_name
 from sentry_proto.errors import SentryError
 from training.active_learning.review.markup import (
@@ -129,7 +130,7 @@ def _one() -> None:
         second = right.selectbox("With version", numbers, index=0, key="second version")
         st.html(_compared(models[first], models[second]))
         current = next((number for number, model in models.items() if model["status"] == "current"), None)
-        if first != current:
+        if first != current and who().may("admin"):
             rest.button(f"Roll back to version {first}", key="roll back", on_click=_ask_first, args=(first,))
     if st.session_state.get("wants back") is not None:
         _confirm(int(st.session_state["wants back"]))

@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard.connection import ask, live
+from dashboard.who import rater_name
 from sentry_proto.tasks import Task, tasks_from_json
 from sentry_proto.types import Label
 from training.active_learning.review.desk import Desk, Waiting
@@ -57,7 +58,7 @@ def _review(desk: Desk) -> None:
     was_idle = st.session_state.get("idle", True)
     st.session_state["idle"] = True
     tray = TrainerTray(tasks_from_json(ask("status")["tasks"]))
-    shown = review(tray, desk, "New windows appear here by themselves as agents send them.")
+    shown = review(tray, desk, "New windows appear here by themselves as agents send them.", rater_name())
     st.session_state["idle"] = not shown
     if was_idle == shown:
         st.rerun()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.connection import ask
+from dashboard.who import who
 from training.active_learning.review.markup import note
 
 ALARMS, MISSES = "False alarms per hour, at most", "Misses in percent, at most"
@@ -31,7 +32,9 @@ def _answer(task: str) -> None:
     if not found or found["task"] != task:
         return
     note("quiet", f"{found['words'][:1].upper()}{found['words'][1:]}.")
-    if found["threshold"] is not None and st.button(f"Apply {found['threshold']:.2f}", key="apply threshold"):
+    if found["threshold"] is None or not who().may("admin"):
+        return
+    if st.button(f"Apply {found['threshold']:.2f}", key="apply threshold"):
         applied = ask("apply_threshold", task=task, threshold=found["threshold"])
         note(
             "good", f"{found['threshold']:.2f} is published as version {applied['version']};", "agents take it up now."

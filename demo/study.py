@@ -72,7 +72,8 @@ class Study:
 
     def dashboard(self, options: Sequence[str] = ()) -> list[str]:
         """The dashboard's command."""
-        return module("dashboard.cli", "--key", str(self.control_key), "--port", str(self.dashboard_port), *options)
+        where = ["--key", str(self.control_key), "--port", str(self.dashboard_port)]
+        return module("dashboard.cli", *where, "--no-sign-in", *options)
 
 
 def module(name: str, *arguments: str) -> list[str]:

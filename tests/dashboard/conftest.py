@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import connection
-from dashboard.cli import KEY_VARIABLE
+from dashboard.cli import KEY_VARIABLE, OPEN_VARIABLE
 from tests.dashboard.fake_trainer import FakeTrainer, busy
 
 Page = Callable[[str], AppTest]
@@ -22,6 +22,7 @@ def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTra
     """A busy study; the dashboard's key points to it."""
     fake = busy(tmp_path).start()
     monkeypatch.setenv(KEY_VARIABLE, str(fake.key_path))
+    monkeypatch.setenv(OPEN_VARIABLE, "1")
     monkeypatch.setattr(connection, "PATIENCE_S", 1.0)
     yield fake
     connection._client.clear()

@@ -37,18 +37,19 @@ REASONS = {
 MOST_KEYS = 9
 
 
-def review(tray: Tray, desk: Desk, when_empty: str) -> bool:
+def review(tray: Tray, desk: Desk, when_empty: str, signed_in: str | None = None) -> bool:
     """Draw the page's part below its title; whether there was a window to show.
 
     Args:
         tray: where windows come from and answers go.
         desk: of this browser session.
         when_empty: what to say when nothing waits.
+        signed_in: in whose name answers are given; without one, the page asks for a pseudonym.
 
     Raises:
         SentryError: from the tray, before anything is drawn of a window.
     """
-    task, rater = _choices(tray)
+    task, rater = _choices(tray, signed_in)
     waiting = tray.waiting(task, rater)
     chosen = desk.choose(waiting.window_ids, task, time.time())
     sheet = tray.sheet(task, chosen) if chosen is not None else None
@@ -70,7 +71,7 @@ def review(tray: Tray, desk: Desk, when_empty: str) -> bool:
     return True
 
 
-def _choices(tray: Tray) -> tuple[str, str]:
+def _choices(tray: Tray, signed_in: str | None) -> tuple[str, str]:
     """Task and rater, kept in the address so that a refreshed page still knows them."""
     names = list(tray.tasks())
     asked = st.query_params.get("task")
@@ -84,11 +85,12 @@ def _choices(tray: Tray) -> tuple[str, str]:
         format_func=str.capitalize,
     )
     rater = right.text_input(
-        "Rater (a pseudonym)",
-        st.query_params.get("rater", ""),
+        "Rater (a pseudonym)" if signed_in is None else "Rater",
+        st.query_params.get("rater", "") if signed_in is None else signed_in,
         key="rater",
         max_chars=MAX_TEXT,
         placeholder="such as R1",
+        disabled=signed_in is not None,
     ).strip()
     st.query_params.update({"task": str(name), "rater": rater})
     return str(name), rater
