@@ -10,6 +10,8 @@ import altair as alt
 
 from dashboard.wording import PER_HOUR, interval, quantity
 from training.active_learning.review.look import Look
+from training.evaluation.rates import Rate as Estimate
+from training.evaluation.rates import difference
 
 AXES = {"model_version": "model version", "agent": "agent", "participant": "participant", "week": "week from"}
 MOST_LEVEL, MOST_COUNTED = 6, 8
@@ -89,17 +91,24 @@ def chart(rows: Sequence[Mapping[str, Any]], key: str, by: str, look: Look) -> A
 
 
 def change(rows: Sequence[Mapping[str, Any]], rate: Rate) -> str | None:
-    """Before and after the latest model update in one sentence; None before two versions have enough labels.
-
-    Two intervals that do not overlap show a difference; two that do leave it open.
-    """
-    known = points(rows, rate.key)
+    """Before and after the latest model update in one sentence; None before two versions have enough labels."""
+    known = sorted((row for row in rows if row["model_version"] and row[rate.key]["enough"]), key=_version)
     if len(known) < 2:
         return None
-    before, after = known[-2], known[-1]
+    before, after = (row[rate.key] for row in known[-2:])
     verb = "fell" if after["value"] < before["value"] else "rose" if after["value"] > before["value"] else "stayed"
     moved = f"from {quantity(rate.key, before['value'])} to {quantity(rate.key, after['value'])}"
-    apart = after["high"] < before["low"] or after["low"] > before["high"]
-    sure = "The intervals do not overlap." if apart else "The intervals overlap, so more labels must confirm it."
+    apart = difference(estimate(after), estimate(before))
+    shown = apart is not None and not apart[1] <= 0 <= apart[2]
+    sure = "The difference is beyond chance." if shown else "The difference may be chance; more labels will tell."
     title = f"{rate.title[:1].lower()}{rate.title[1:]}"
-    return f"From {before['group']} to {after['group']} the {title} {verb} {moved}. {sure}"
+    return f"From v{_version(known[-2])} to v{_version(known[-1])} the {title} {verb} {moved}. {sure}"
+
+
+def _version(row: Mapping[str, Any]) -> int:
+    return int(row["model_version"])
+
+
+def estimate(rate: Mapping[str, Any]) -> Estimate:
+    """A rate of the control API as `training.evaluation` takes it."""
+    return Estimate(*(rate[name] for name in ("value", "low", "high", "n", "enough", "words")))

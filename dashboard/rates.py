@@ -9,19 +9,22 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import calibration
 from dashboard.connection import ask, live
 from dashboard.figures import figure
 from dashboard.filters import remembered
 from dashboard.rate_charts import RATES, Rate, change, chart, implied, points, table_of
 from dashboard.threshold import advice
-from dashboard.wording import interval, quantity
-from training.active_learning.review.markup import Html, empty, joined, muted, note, panel, stacked, table, tag
+from dashboard.updates import labels_for, updates
+from dashboard.wording import PER_HOUR, interval, quantity
+from training.active_learning.review.markup import Html, empty, heading, joined, muted, note, panel, stacked, table, tag
 from training.active_learning.review.words import count, version
 
 REFRESH_S = 4.0
 EVERYONE = "everyone"
 EVERYWHERE = "all agents"
 CHOSEN = {"rates participant": EVERYONE, "rates agent": EVERYWHERE}
+WIDTHS = (0.05, 0.1, 0.2)
 GROUPS = {"model_version": "Model version", "agent": "Agent", "participant": "Participant", "week": "Week"}
 ALL = {"model_version": "all versions", "agent": "all agents", "participant": "everyone", "week": "all weeks"}
 
@@ -66,13 +69,16 @@ def _options() -> _Options:
 
 
 def _filters(options: _Options) -> dict[str, str]:
-    first, second, third, fourth = st.columns([3, 2, 2, 2], gap="small", vertical_alignment="bottom")
+    first, second, third, fourth, fifth = st.columns([4, 2, 2, 2, 2], gap="small", vertical_alignment="bottom")
     task = first.segmented_control(
         "Task", options.tasks, default=options.tasks[0], key="rates task", required=True, format_func=str.capitalize
     )
     person = second.selectbox("Participant", [EVERYONE, *options.people], key="rates participant")
     agent = third.selectbox("Agent", [EVERYWHERE, *options.agents], key="rates agent")
     fourth.selectbox("Table by", list(GROUPS), key="rates by", format_func=GROUPS.__getitem__)
+    fifth.selectbox(
+        "Wanted interval", WIDTHS, index=1, key="rates width", format_func=lambda w: f"{100 * w:.0f} points"
+    )
     chosen = {"task": str(task)}
     if person != EVERYONE:
         chosen["participant"] = person
@@ -99,7 +105,22 @@ def _rates(options: _Options, rows: Sequence[Mapping[str, Any]], by: str, groupe
                 st.html(tag("div", "A point and its interval appear here.", "s-nochart"))
     title = f"{latest['task'].capitalize()} by {GROUPS[by].lower()}"
     panel(title, _table(grouped, by), "value, 95 % interval, n")
+    moved = updates(versions)
+    if moved is not None:
+        panel("Before and after each update", moved, "difference and its 95 % interval")
+    _calibration(latest)
     st.html(tag("p", HOW, "s-how"))
+
+
+def _calibration(row: Mapping[str, Any]) -> None:
+    """Of the newest version: an estimate without labels is only as good as this."""
+    bins = row["calibration"]["bins"]
+    with st.container(border=True, key="window-calibration"):
+        heading(f"Calibration of {version(row['model_version'])}", calibration.sentence(row["calibration"]))
+        if bins:
+            figure(f"sentry-{row['task']}-calibration", partial(calibration.chart, bins), bins)
+        else:
+            st.html(empty("Nothing to compare yet.", "Label windows on the Review page."))
 
 
 def _none(options: _Options) -> None:
@@ -115,7 +136,7 @@ def _none(options: _Options) -> None:
 HOW = (
     "False alarms are counted from judged alerts and alerting windows. Misses are counted from audit windows, drawn at "
     "random and weighted by one over that probability; windows chosen for being uncertain are left out. "
-    "Without labels: what the head's own confidences in audit windows imply, if they are calibrated. "
+    "Without labels, drawn hollow: what the head's own confidences in audit windows imply, if they are calibrated. "
     "Where a participant has a personal offset it decides, and the generic head is counted beside it, on the same "
     "windows."
 )
@@ -135,7 +156,7 @@ def _headline(versions: Sequence[Mapping[str, Any]]) -> None:
     said = next((sentence for sentence in changes if sentence), None)
     if said:
         first, second = said.split(". The ", maxsplit=1)
-        note("good" if "do not" in second and "fell" in first else "quiet", f"{first}.", f"The {second}")
+        note("good" if "beyond" in second and "fell" in first else "quiet", f"{first}.", f"The {second}")
 
 
 def _figure(rate: Rate, row: Mapping[str, Any]) -> Html:
@@ -146,6 +167,8 @@ def _figure(rate: Rate, row: Mapping[str, Any]) -> Html:
     )
     beside = interval(rate.key, found)
     where = f"in {version(row['model_version'])}"
+    if known and rate.key != PER_HOUR:
+        where += f"; {labels_for(found, st.session_state.get('rates width', WIDTHS[1]))}"
     parts = [tag("h3", rate.title), tag("p", rate.meaning), value, tag("p", beside), tag("p", where)]
     free = row["label_free"].get(rate.key)
     if free is not None:

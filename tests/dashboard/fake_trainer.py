@@ -87,6 +87,13 @@ def rates_row(version: int | None, scale: float, *, task: str = "stress") -> dic
                 "difference +10 to +45): the head is not calibrated here",
             },
         },
+        "calibration": {
+            "bins": [
+                {"said": 0.1, "was": 0.12, "low": 0.06, "high": 0.22, "n": 42},
+                {"said": 0.7, "was": 0.5, "low": 0.33, "high": 0.67, "n": 30},
+            ],
+            "error": 0.04,
+        },
         "beside": None if version is None else {
             head: {
                 "windows": 200,

@@ -37,12 +37,12 @@ def test_versions_without_enough_labels_have_no_point() -> None:
     assert rate_charts.points(rows, "miss_rate") == []
 
 
-def test_change_claims_a_difference_only_when_intervals_are_apart() -> None:
+def test_change_claims_a_difference_only_when_its_interval_excludes_nought() -> None:
     rate = rate_charts.RATES[0]
-    overlap = rate_charts.change([rates_row(1, 1.0), rates_row(2, 0.6)], rate)
+    near = rate_charts.change([rates_row(1, 1.0), rates_row(2, 0.8)], rate)
     apart = rate_charts.change([rates_row(1, 1.0), rates_row(2, 0.1)], rate)
-    assert overlap
+    assert near
     assert apart
-    assert overlap.endswith("The intervals overlap, so more labels must confirm it.")
-    assert apart.endswith("The intervals do not overlap.")
+    assert near.endswith("The difference may be chance; more labels will tell.")
+    assert apart.endswith("The difference is beyond chance.")
     assert rate_charts.change([rates_row(1, 1.0)], rate) is None

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dashboard import alert_charts, figures, rate_charts
+from dashboard import alert_charts, calibration, figures, rate_charts
 from tests.dashboard.fake_trainer import NOW, rates_row
 from training.active_learning.review.look import LIGHT
 
@@ -29,6 +29,10 @@ FIGURES: dict[str, tuple[figures.Draw, list[str]]] = {
     "course": (
         partial(alert_charts.course_chart, alert_charts.course_rows(COURSE)),
         ["true alarm", "no verdict", "alerts"],
+    ),
+    "calibration": (
+        partial(calibration.chart, RATES[1]["calibration"]["bins"]),
+        ["probability that the head gave", "how often the event was there", "30"],
     ),
     "around": (partial(alert_charts.around_chart, ALERT), ["minutes from the alert", "100%"]),
 }

@@ -124,6 +124,15 @@ class TestRates:
         assert "all agents" in words(page)
         assert "lab-2" in words(page)
 
+    def test_updates_labels_for_a_width_and_calibration(self, trainer: FakeTrainer) -> None:
+        page = open_page("rates")
+        text = words(page)
+        assert "v1 to v2 30 % to 12 % lower -35 to -4 points" in text
+        assert "in version 2; about 13 more labels for 10 points" in text
+        assert "off by 4.0 % on average, from 72 judged windows" in text
+        page.selectbox(key="rates width").set_value(0.2).run()
+        assert "in version 2; within 20 points already" in words(page)
+
     def test_personal_offsets_stand_beside_the_generic_head(self, trainer: FakeTrainer) -> None:
         text = words(open_page("rates"))
         with_offsets, without = text.index("with personal offsets"), text.index("the same without")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from training.evaluation.rates import AlertCounts, JudgedWindows, Rate, TaskCounts, estimate_rates
+from training.evaluation.rates import AlertCounts, JudgedWindows, Rate, TaskCounts, difference, estimate_rates
 
 SHARES = ("false_positive_rate", "miss_rate", "false_discovery_share")
 
@@ -45,18 +45,11 @@ def estimate_label_free(counts: TaskCounts, alerting: JudgedWindows, quiet: Judg
 
 
 def disagreement(labelled: Rate, free: Rate) -> str | None:
-    """A warning where labels and confidences differ by more than chance; None where they do not or one is missing.
-
-    The interval of the difference comes from the two intervals (Zou and Donner 2008, Statistics in Medicine 27(10));
-    both are taken as independent.
-    """
-    if labelled.value is None or labelled.low is None or labelled.high is None:
+    """A warning where labels and confidences differ by more than chance; None where they do not or one is missing."""
+    apart = difference(labelled, free)
+    if apart is None:
         return None
-    if free.value is None or free.low is None or free.high is None:
-        return None
-    gap = labelled.value - free.value
-    low = gap - ((labelled.value - labelled.low) ** 2 + (free.high - free.value) ** 2) ** 0.5
-    high = gap + ((labelled.high - labelled.value) ** 2 + (free.value - free.low) ** 2) ** 0.5
+    gap, low, high = apart
     if low <= 0 <= high:
         return None
     side = "higher" if gap > 0 else "lower"

@@ -166,6 +166,22 @@ def more_labels(rate: Rate, width: float) -> int | None:
     return max(0, int(np.ceil(rate.n * (((rate.high - rate.low) / width) ** 2 - 1))))
 
 
+def difference(rate: Rate, other: Rate) -> tuple[float, float, float] | None:
+    """How much higher the first is, with its 95 % interval; None where one of them is not known.
+
+    From the two intervals, which need not be symmetric, taken as independent (Zou and Donner 2008, Statistics in
+    Medicine 27(10)).
+    """
+    if rate.value is None or rate.low is None or rate.high is None:
+        return None
+    if other.value is None or other.low is None or other.high is None:
+        return None
+    gap = rate.value - other.value
+    low = gap - ((rate.value - rate.low) ** 2 + (other.high - other.value) ** 2) ** 0.5
+    high = gap + ((rate.high - rate.value) ** 2 + (other.value - other.low) ** 2) ** 0.5
+    return gap, low, high
+
+
 def _check(counts: TaskCounts, alerting: JudgedWindows, quiet: JudgedWindows, alerts: AlertCounts) -> None:
     pairs = [
         (len(alerting.events), counts.alerting_windows),
