@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_agent.approved import Approved
 from edge_agent.capture import capture
 from edge_agent.consent import NOT_NEEDED, PUPPET_CONSENT, ConsentBook, Permit, check_participant
 from edge_agent.folder import lock_folder, make_folder
@@ -32,7 +33,6 @@ from edge_agent.sources import PUPPET, SourceOptions, is_live, open_source
 from edge_agent.state import RunOptions, State
 from edge_agent.watch import Watch
 from perception.chain import Perception
-from perception.emotion import ExpressionModel
 from perception.pipeline import FeaturePipeline
 from perception.schedule import EVERY_FRAME, LEVELS, Schedule
 from sentry_proto.errors import InputError, SentryError
@@ -64,17 +64,19 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         if key:
             make_folder(options.data_dir)
             stack.enter_context(lock_folder(options.data_dir))
-        slots = Slots(options.data_dir / "bundles", partial(Heads, tasks=options.tasks), read_only=key is None)
+        approved = Approved(options.data_dir / "models")
+        expression = approved.start(options.provider)
+        load = partial(Heads, tasks=options.tasks, backbone=expression.sha256)
+        slots = Slots(options.data_dir / "bundles", load, read_only=key is None)
         state = State(heads=slots.start())
         schedule = Schedule(EVERY_FRAME if options.every_frame else LEVELS)
         preview = stack.enter_context(previewing(options, state))
-        expression = ExpressionModel(provider=options.provider)
         models = (
             preview.models(schedule, expression) if preview else Perception(expression=expression, schedule=schedule)
         )
         pipeline = FeaturePipeline(stack.enter_context(models), "", "")
         audit = selector.set_audit_probability
-        link = Link(key, options.data_dir, options.quota, slots, state, audit, stop.set) if key else None
+        link = Link(key, options.data_dir, options.quota, slots, state, audit, stop.set, approved) if key else None
         if link:
             stack.callback(link.outbox.close)
             link.forget(consents.withdrawn_ids())
@@ -85,7 +87,8 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         loop = Loop(source, frames, pipeline, watch, state, permit, options.duration, stop, schedule, alive.passed)
         figures = partial(figures_of, loop, watch)
         stack.enter_context(offering(options.metrics, figures, state, link, state.rate.value))
-        log.info("%s", start_line(options, source.name, state, expression.provider, slots.words))
+        trouble = "; ".join(filter(None, (slots.words, approved.words)))
+        log.info("%s", start_line(options, source.name, state, expression.provider, trouble))
         ended_by = drive(loop, link, consents)
         slots.confirm(state.version)
         return report(loop, watch, state, source.name, expression.provider, link, ended_by), ended_by

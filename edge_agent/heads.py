@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from perception.bundles import sha256
+from perception.emotion import MODEL
 from sentry_proto.bundle import GOLDEN_TOLERANCE, METADATA_KEY, BundleMetadata
-from sentry_proto.errors import MalformedMessage, UnknownTask
+from sentry_proto.errors import LayoutMismatch, MalformedMessage, UnknownTask
 from sentry_proto.limits import MAX_BUNDLE_BYTES
 from sentry_proto.tasks import Task
 from sentry_proto.types import FeatureWindow, Float32, Prediction
@@ -26,14 +28,15 @@ class Heads:
     Args:
         bundle: the bytes of an ONNX bundle, see `sentry_proto.bundle`.
         tasks: what this agent is configured to estimate.
+        backbone: digest of the expression model that runs here; None not to compare.
 
     Raises:
         MalformedMessage: it is no bundle, or does not compute what it says it does.
-        LayoutMismatch: it was made for another feature layout.
+        LayoutMismatch: it was made for another feature layout or another expression model.
         UnknownTask: it estimates something that is not configured, or in other classes.
     """
 
-    def __init__(self, bundle: bytes, tasks: Sequence[Task]) -> None:
+    def __init__(self, bundle: bytes, tasks: Sequence[Task], backbone: str | None = None) -> None:
         if len(bundle) > MAX_BUNDLE_BYTES:
             raise MalformedMessage(f"the bundle is {len(bundle)} bytes long, more than {MAX_BUNDLE_BYTES}")
         self._session = _session(bundle)
@@ -41,6 +44,7 @@ class Heads:
         if text is None:
             raise MalformedMessage("the ONNX file is no Sentry bundle: it has no metadata")
         self.metadata = BundleMetadata.from_json(text)
+        _check_backbone(self.metadata.backbone, backbone)
         _check_tasks(self.metadata.tasks, {task.name: task for task in tasks})
         self._outputs = [
             f"{task.name}/{kind}" for task in self.metadata.tasks for kind in ("mean", "entropy", "mutual_information")
@@ -111,6 +115,12 @@ def _session(bundle: bytes) -> Any:
         return onnxruntime.InferenceSession(bundle, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises its own and plain RuntimeErrors alike
         raise MalformedMessage(f"the bundle is no ONNX graph that runs here: {str(error)[:200]}") from error
+
+
+def _check_backbone(theirs: str, ours: str | None) -> None:
+    made_for = theirs or sha256(MODEL)
+    if ours is not None and made_for != ours:
+        raise LayoutMismatch(f"the bundle is for expression model {made_for[:12]}; {ours[:12]} runs here")
 
 
 def _check_tasks(live: Sequence[Task], configured: Mapping[str, Task]) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from edge_agent.approved import Approved
 from edge_agent.heads import Heads
 from edge_agent.outbox import Outbox
 from edge_agent.slots import Slots
@@ -33,6 +34,7 @@ class Link:
         state: the agent's; `heads`, `offsets` and `update_state` are written here.
         on_audit: told the audit probability that the trainer wishes for.
         on_failure: called if the connection dies of a bug.
+        approved: where an approved expression model goes.
     """
 
     def __init__(
@@ -44,13 +46,14 @@ class Link:
         state: State,
         on_audit: Callable[[float], None],
         on_failure: Callable[[], None],
+        approved: Approved | None = None,
     ) -> None:
         self._state = state
         self.outbox = Outbox(folder / "outbox.sqlite", quota)
         self._swapped = threading.Event()
         self._fetcher = SocketFetcher(key)
         root = json.dumps(key.root).encode()
-        client = UpdateClient(folder / "updates", root, self._fetcher, slots)
+        client = UpdateClient(folder / "updates", root, self._fetcher, slots, approved)
         self._updates = UpdateService(client, lambda: state.heads, self._swap)
         hello = Hello(limits.PROTOCOL, self.outbox.stream, LAYOUT_ID, SOFTWARE)
         self.uplink = Uplink(

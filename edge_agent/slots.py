@@ -22,7 +22,7 @@ from pathlib import Path
 from edge_agent.folder import make_folder
 from edge_agent.heads import Heads
 from sentry_proto.durable import write_durable
-from sentry_proto.errors import MalformedMessage, PeerFault, StorageError
+from sentry_proto.errors import LayoutMismatch, MalformedMessage, PeerFault, StorageError
 
 MOST_TRIALS = 2
 
@@ -65,6 +65,10 @@ class Table:
         failed = (self.current.sha256,) if self.current else ()
         return Table(self.previous, None, 0, (*self.given_up, *failed)[-16:])
 
+    def passed_over(self) -> Table:
+        """The current bundle is for another version of Sentry: back to the previous, with nothing held against it."""
+        return Table(self.previous, None, 0, self.given_up)
+
 
 class Slots:
     """The bundles of one agent.
@@ -95,6 +99,9 @@ class Slots:
                 if self._table.trials >= MOST_TRIALS:
                     raise MalformedMessage(f"failed to run {MOST_TRIALS} times")
                 heads = self._load_slot(slot)
+            except LayoutMismatch as error:
+                self.words = f"passed over {slot.file}: {error}"
+                self._note(self._table.passed_over())
             except (PeerFault, StorageError) as error:
                 self.words = f"gave up {slot.file}: {error}"
                 self._note(self._table.gave_up())

@@ -2,6 +2,7 @@
 
     announced version != running, or `INTERVAL_S` passed
         -> TUF: root, timestamp, snapshot, targets, heads; bytes of the target          (who signed, how fresh)
+        -> `Approved`: an expression model that the offline keys signed waits for the next start
         -> `Slots.accept`: layout, tasks, golden test, durable on the disk             (does it run here)
         -> `on_heads`: the agent swaps one reference between two windows
 
@@ -25,12 +26,13 @@ from tuf.api import exceptions as tuf_errors
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater as TufUpdater
 
+from edge_agent.approved import Approved
 from edge_agent.folder import make_folder
 from edge_agent.heads import Heads
 from edge_agent.slots import Slots
 from sentry_proto import limits
 from sentry_proto import sentry_pb2 as pb
-from sentry_proto.bundle import TARGET
+from sentry_proto.bundle import EXPRESSION_TARGET, TARGET
 from sentry_proto.curve import client_socket
 from sentry_proto.durable import sync_folder
 from sentry_proto.errors import MalformedMessage, PeerFault, SentryError
@@ -123,7 +125,10 @@ class SocketFetcher(FetcherInterface):
 class UpdateClient:
     """One check at a time: the trainer's repository against what runs here."""
 
-    def __init__(self, folder: Path, root: bytes, fetcher: FetcherInterface, slots: Slots) -> None:
+    def __init__(
+        self, folder: Path, root: bytes, fetcher: FetcherInterface, slots: Slots, approved: Approved | None = None
+    ) -> None:
+        self.approved = approved
         self._metadata, self._targets = folder / "metadata", folder / "targets"
         for place in (self._metadata, self._targets):
             make_folder(place)
@@ -144,6 +149,7 @@ class UpdateClient:
         made = running.metadata.created if running else 0.0
         if clock_suspect(running, now):
             tuf._trusted_set.reference_time = datetime.fromtimestamp(made, UTC)  # there is no public way
+        self._follow_approval(tuf)
         target = tuf.get_targetinfo(TARGET)
         sync_folder(self._metadata)
         digest = target.hashes.get("sha256", "") if target else ""
@@ -153,6 +159,19 @@ class UpdateClient:
         if target.length > limits.MAX_BUNDLE_BYTES:
             raise MalformedMessage(f"the offered bundle is {target.length} bytes long")
         return self._slots.accept(Path(tuf.download_target(target)).read_bytes())
+
+    def _follow_approval(self, tuf: TufUpdater) -> None:
+        """Only targets, signed offline, can offer an expression model: what is delegated to heads ends at heads/*."""
+        if self.approved is None:
+            return
+        target = tuf.get_targetinfo(EXPRESSION_TARGET)
+        digest = target.hashes.get("sha256", "") if target else ""
+        if target is None:
+            self.approved.withdraw()
+        elif not self.approved.has(digest):
+            if target.length > limits.MAX_BUNDLE_BYTES:
+                raise MalformedMessage(f"the approved expression model is {target.length} bytes long")
+            self.approved.accept(Path(tuf.download_target(target)).read_bytes(), digest)
 
 
 def clock_suspect(running: Heads | None, now: float) -> bool:
@@ -222,4 +241,6 @@ class UpdateService:
             self._on_heads(heads)
         if clock_suspect(running, now):
             return "clock suspect: this machine's clock stands before the running model was made", True
-        return ("current" if heads or running else "no model is published yet"), True
+        state = "current" if heads or running else "no model is published yet"
+        note = self._client.approved.words if self._client.approved else ""
+        return f"{state}; {note}" if note else state, True

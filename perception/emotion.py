@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,9 @@ class ExpressionModel:
         path: of the ONNX graph; the shipped one if None.
         provider: what is to run it, one of `providers.CHOICES` or `providers.AUTO`.
 
+    Attributes:
+        sha256: hex digest of the very bytes that run.
+
     Raises:
         InputError: there is no such provider.
         MissingDependency: the provider is missing, the file is absent, or its inputs and outputs are not those of an
@@ -46,7 +50,9 @@ class ExpressionModel:
         options.log_severity_level = 3
         wanted = candidates(provider, offered())
         try:
-            self._session = onnxruntime.InferenceSession(source, options, wanted)
+            graph = source.read_bytes()
+            self.sha256 = hashlib.sha256(graph).hexdigest()
+            self._session = onnxruntime.InferenceSession(graph, options, wanted)
         except Exception as error:
             raise MissingDependency(f"The expression model {source} cannot be loaded: {error}") from error
         check_running(provider, self._session)
@@ -58,6 +64,19 @@ class ExpressionModel:
     def provider(self) -> str:
         """What runs the graph, such as `CPUExecutionProvider`."""
         return str(self._session.get_providers()[0])
+
+    def check(self) -> None:
+        """Look at one face, and whether what the model says of it can be said.
+
+        Raises:
+            MissingDependency: it does not run, or gives no probabilities of `EMOTIONS`.
+        """
+        try:
+            said = self(np.full((1, 48, 48), 128, np.uint8)).probabilities
+        except Exception as error:  # onnxruntime raises its own and plain RuntimeErrors alike
+            raise MissingDependency(f"the expression model does not run: {str(error)[:200]}") from error
+        if said.shape != (1, len(EMOTIONS)) or not (said >= 0).all() or not abs(float(said.sum()) - 1) < 1e-3:
+            raise MissingDependency(f"the expression model gives no probabilities of {', '.join(EMOTIONS)}")
 
     def __call__(self, faces: NDArray[np.uint8]) -> Expressions:
         """Classify face crops, uint8 [N, H, W], grey, of any size."""

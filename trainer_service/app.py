@@ -36,6 +36,7 @@ from trainer_service.learner import Learner
 from trainer_service.metrics import TrainerCollector, offering
 from trainer_service.policy import DEFAULT_PER_RUN
 from trainer_service.publisher import Publisher
+from trainer_service.repository import approved_model
 from trainer_service.rollout import Rollout
 from trainer_service.sockets import Context, IngestThread, RequestThread
 from trainer_service.store import Store
@@ -140,7 +141,7 @@ def running(settings: Settings) -> Iterator[Trainer]:
         )  # fmt: skip
         ingest = _closing(stack, IngestThread(context, ends.ingest, secret, intake, allowed), IngestThread.stop)
         publisher = Publisher(home.repository, signers)
-        worker = _closing(stack, Worker(settings.where, settings.tasks), Worker.close)
+        worker = _closing(stack, Worker(settings.where, settings.tasks, approved_model(home.repository)), Worker.close)
         rollout = Rollout(store, publisher, lambda version: _running(store, fleet, allowed, version), settings.canary_s)
         learner = Learner(
             store, publisher, worker, settings.tasks, settings.labels_per_run, ingest.pulse_now,
@@ -151,7 +152,7 @@ def running(settings: Settings) -> Iterator[Trainer]:
         served = Updates(home.repository, rollout.is_canary)
         updates = RequestThread("updates", context, ends.updates, secret, AGENT, allowed, served.answer)
         _closing(stack, updates, RequestThread.stop)
-        api = ControlApi(store, fleet, allowed, settings.tasks, learner, time.time())
+        api = ControlApi(store, fleet, allowed, settings.tasks, learner, time.time(), home.folder)
         control = RequestThread("control", context, ends.control, secret, CONTROL, allowed, api.answer)
         _closing(stack, control, RequestThread.stop)
 

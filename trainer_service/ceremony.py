@@ -16,15 +16,27 @@ from pathlib import Path
 from typing import Any
 
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import Role, Root, Snapshot, Targets, Timestamp
+from tuf.api.metadata import Role, Root, Snapshot, TargetFile, Targets, Timestamp
 
+from perception.emotion import ExpressionModel
+from sentry_proto.bundle import EXPRESSION_TARGET
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError, KeyFileError
 from trainer_service import keyring, offline_keys
 from trainer_service.keyring import Home
 from trainer_service.offline_keys import Ask, Custody
 from trainer_service.publisher import Publisher
-from trainer_service.repository import HEADS, OFFLINE_LIFE, delegate, entrust, expiry, newest, sign
+from trainer_service.repository import (
+    HEADS,
+    OFFLINE_LIFE,
+    approved_model,
+    delegate,
+    entrust,
+    expiry,
+    newest,
+    sign,
+    target_path,
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,43 @@ def rotate_offline(home: Home, offline: Offline, out: Path, custody: Custody, no
             ]
         )
         Publisher(home.repository, keyring.load_online_signers(home)).renew(now)
+
+
+def approve(home: Home, model: Path | None, offline: Offline, now: datetime) -> str:
+    """Sign an expression model with the offline keys, so that agents see faces with it from their next start on.
+
+    Args:
+        home: the trainer's folder.
+        model: an ONNX file as `perception.emotion` wants it; None to go back to the shipped one.
+        offline: the targets keys.
+        now: time of the signature.
+
+    Returns:
+        The model's hex SHA-256.
+
+    Raises:
+        EnvironmentFault: the trainer runs.
+        KeyFileError: not enough offline keys are there.
+        MissingDependency: it is no expression model.
+    """
+    keyring.load_server_key(home)
+    data = b""
+    if model is not None:
+        ExpressionModel(model).check()
+        data = model.read_bytes()
+    with home.stopped():
+        files = [_new(home, Targets.type, offline, now, lambda targets: _offer(targets, data))]
+        if data:
+            files.insert(0, (home.repository / "targets" / target_path(EXPRESSION_TARGET, data), data))
+        _write(files)
+        Publisher(home.repository, keyring.load_online_signers(home)).renew(now)
+    return approved_model(home.repository)
+
+
+def _offer(targets: Targets, model: bytes) -> None:
+    targets.targets.pop(EXPRESSION_TARGET, None)
+    if model:
+        targets.targets[EXPRESSION_TARGET] = TargetFile.from_data(EXPRESSION_TARGET, model, ["sha256"])
 
 
 def _new(home: Home, role: str, offline: Offline, now: datetime, change: Callable[[Any], None]) -> tuple[Path, bytes]:

@@ -40,8 +40,8 @@ READ_AT_ONCE = 200
 class Workbench:
     """Does the learner's jobs, one after another."""
 
-    def __init__(self, store: Store, tasks: Sequence[Task]) -> None:
-        self._store = store
+    def __init__(self, store: Store, tasks: Sequence[Task], backbone: str = "") -> None:
+        self._store, self._backbone = store, backbone
         self._tasks = {task.name: task for task in tasks}
         self._feeds = {task.name: OpinionFeed(task.name) for task in tasks}
         self._pooled: dict[str, Float32] = {}
@@ -127,7 +127,7 @@ class Workbench:
     ) -> Outcome:
         abstaining = {name: reasons.get(name, NOT_YET) for name in self._tasks if name not in heads}
         applied = {name: replace(head, task=self._task(name, metrics[name])) for name, head in heads.items()}
-        bundle = export_bundle(applied, version, parent, now, abstaining, metrics)
+        bundle = export_bundle(applied, version, parent, now, abstaining, metrics, backbone=self._backbone)
         return Outcome(findings, bundle, tuple(heads), metrics)
 
     def _live(self, version: int) -> tuple[dict[str, TaskHead], dict[str, Mapping[str, Any]]]:

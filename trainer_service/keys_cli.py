@@ -58,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     revoke = commands.add_parser("revoke", parents=[common], help="let a machine in no more")
     revoke.add_argument("name")
     revoke.set_defaults(run=_revoke)
+    approve = commands.add_parser("approve", parents=[common], help="let agents see faces with another model")
+    approve.add_argument("model", type=Path, nargs="?", help="an ONNX file; nothing for the model that Sentry ships")
+    approve.set_defaults(run=_approve)
+    _add_offline(approve)
     rotate = commands.add_parser("rotate", help="replace keys that are old or were stolen")
     _add_rotate(rotate.add_subparsers(dest="what", required=True), common)
     for name, run, words in (
@@ -115,6 +119,12 @@ def _enroll(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
 def _revoke(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
     keyring.revoke(home, arguments.name, now)
     print(f"{arguments.name} is revoked; a running trainer lets it in no more within 5 s.")
+
+
+def _approve(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
+    digest = ceremony.approve(home, arguments.model, _offline(arguments, home), now)
+    what = f"The expression model {digest[:12]} is approved" if digest else "The shipped expression model is in force"
+    print(f"{what}. Start the trainer; each agent fetches it by itself and uses it from its next start on.")
 
 
 def _rotate_agent(arguments: argparse.Namespace, home: Home, now: datetime) -> None:

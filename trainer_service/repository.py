@@ -29,6 +29,7 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
+from sentry_proto.bundle import EXPRESSION_TARGET
 from sentry_proto.durable import write_durable
 
 HEADS = "heads"
@@ -111,6 +112,12 @@ def newest_version(metadata: Path, role: str) -> int:
 def newest(metadata: Path, role: str) -> Any:
     """The newest metadata of a role in this folder, unverified: the folder is our own."""
     return Metadata[Any].from_file(str(metadata / f"{newest_version(metadata, role)}.{role}.json")).signed
+
+
+def approved_model(repository: Path) -> str:
+    """Hex SHA-256 of the expression model that the offline keys have approved; empty for the shipped one."""
+    target = newest(repository / "metadata", Targets.type).targets.get(EXPRESSION_TARGET)
+    return str(target.hashes["sha256"]) if target else ""
 
 
 def sign(signed: Signed, *signers: CryptoSigner) -> bytes:

@@ -27,10 +27,16 @@ class LearnerFailed(EnvironmentFault):
 
 
 class Worker:
-    """A process that does jobs; started anew if it has died."""
+    """A process that does jobs; started anew if it has died.
 
-    def __init__(self, database: Database, tasks: Sequence[Task]) -> None:
-        self._arguments = (database, tuple(tasks))
+    Args:
+        database: where the store is.
+        tasks: what the heads estimate.
+        backbone: digest of the expression model that agents run, empty for the shipped one.
+    """
+
+    def __init__(self, database: Database, tasks: Sequence[Task], backbone: str = "") -> None:
+        self._arguments = (database, tuple(tasks), backbone)
         self._spawn = multiprocessing.get_context("spawn")
         self._closed = False
         self._start()
@@ -69,7 +75,7 @@ class Worker:
         self._process.join()
 
 
-def _main(pipe: Connection, database: Database, tasks: Sequence[Task]) -> None:
+def _main(pipe: Connection, database: Database, tasks: Sequence[Task], backbone: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
@@ -77,7 +83,7 @@ def _main(pipe: Connection, database: Database, tasks: Sequence[Task]) -> None:
     from trainer_service.fitting import Workbench  # noqa: PLC0415
     from trainer_service.store import Store  # noqa: PLC0415
 
-    bench = Workbench(Store(database), tasks)
+    bench = Workbench(Store(database), tasks, backbone)
     bench.warm_up()
     with contextlib.suppress(EOFError):  # the parent was killed
         while True:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.app import discard, make_selector, offering
+from edge_agent.approved import Approved
 from edge_agent.consent import ConsentBook
 from edge_agent.folder import lock_folder, make_folder
 from edge_agent.heads import Heads
@@ -37,7 +38,6 @@ from edge_agent.webrtc.lobby import House, Lobby
 from edge_agent.webrtc.server import Server
 from edge_agent.webrtc.visit import Visit
 from perception.chain import Perception
-from perception.emotion import ExpressionModel
 from perception.schedule import Schedule
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError
@@ -91,8 +91,9 @@ def serve(
     check_secure(options)
     run = options.run
     make_selector(run)  # a probability that is none is known at once, and so is a provider that is missing
-    provider = ExpressionModel(provider=run.provider).provider
-    models = perception or partial(scheduled, provider=run.provider)
+    approved = Approved(run.data_dir / "models")
+    expression = approved.start(run.provider)
+    models = perception or partial(scheduled, provider=run.provider, path=approved.path())
     tls = tls_context(options.cert, options.cert_key) if options.cert else None
     key = KeyFile.load(run.key, AGENT) if run.key else None
     house = make_house(options)
@@ -101,9 +102,12 @@ def serve(
         make_folder(run.data_dir)
         stack.enter_context(lock_folder(run.data_dir))
         keep_text(run.data_dir, house)
-        slots = Slots(run.data_dir / "bundles", partial(Heads, tasks=run.tasks), read_only=key is None)
+        load = partial(Heads, tasks=run.tasks, backbone=expression.sha256)
+        slots = Slots(run.data_dir / "bundles", load, read_only=key is None)
         agent, selectors = State(heads=slots.start()), Selectors(run)
-        link = Link(key, run.data_dir, run.quota, slots, agent, selectors.set_audit, stop.set) if key else None
+        link = (
+            Link(key, run.data_dir, run.quota, slots, agent, selectors.set_audit, stop.set, approved) if key else None
+        )
         if link:
             stack.callback(link.outbox.close)
             stack.callback(link.close)
@@ -116,7 +120,7 @@ def serve(
         spool = link.outbox.put if link else discard
         kit = Kit(agent, consents, spool, slots.confirm, selectors.make, models)
         lobby, board = Lobby(house, invites(run.data_dir), kit, forget), Board(agent)
-        log.info("%s", start_line(options, agent, provider, slots.words))
+        log.info("%s", start_line(options, agent, expression.provider, slots.words or approved.words))
         alive = stack.enter_context(closing(watchdog()))
         stack.enter_context(offering(run.metrics, lobby.figures, agent, link, lobby.rate))
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edge_agent.capture import capture
@@ -56,9 +57,9 @@ class Kit:
     perception: Callable[[Schedule], Perception]
 
 
-def scheduled(schedule: Schedule, provider: str = AUTO) -> Perception:
-    """The shipped models, the expression model on that execution provider."""
-    return Perception(expression=ExpressionModel(provider=provider), schedule=schedule)
+def scheduled(schedule: Schedule, provider: str = AUTO, path: Path | None = None) -> Perception:
+    """The shipped models, but for an expression model from `path`, on that execution provider."""
+    return Perception(expression=ExpressionModel(path, provider), schedule=schedule)
 
 
 class Booth:

@@ -29,6 +29,9 @@ FORMAT = 1
 TARGET = "heads/current.onnx"
 """The name under which the update repository offers the bundle that agents should run."""
 
+EXPRESSION_TARGET = "models/expression.onnx"
+"""The name of an expression model that the offline keys approve in the place of the shipped one."""
+
 _MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError, InputError)
 """What reading a hostile JSON text can end in."""
 
@@ -64,6 +67,8 @@ class BundleMetadata:
         temperatures: task name -> the temperature its logits were divided by.
         metrics: task name -> metric name -> value on the holdout, as the gate saw it.
         golden: for the self-test.
+        layout_id: of the features that the heads were trained on.
+        backbone: hex SHA-256 of the expression model that made these features; empty for the shipped one.
     """
 
     version: int
@@ -75,6 +80,7 @@ class BundleMetadata:
     metrics: Mapping[str, Mapping[str, Any]]
     golden: Golden
     layout_id: str = LAYOUT_ID
+    backbone: str = ""
 
     def to_json(self) -> str:
         """The text that goes under `METADATA_KEY`."""
@@ -87,6 +93,7 @@ class BundleMetadata:
                 "parent": self.parent,
                 "created": self.created,
                 "layout_id": self.layout_id,
+                "backbone": self.backbone,
                 "tasks": tasks_to_json(self.tasks),
                 "abstaining": dict(self.abstaining),
                 "temperatures": dict(self.temperatures),
@@ -136,6 +143,7 @@ def _metadata(raw: dict[str, Any]) -> BundleMetadata:
             baseline=_array_from_json(golden["baseline"], (1, 2, N_SECOND)),
             means={task.name: _array_from_json(golden["means"][task.name], (len(task.classes),)) for task in tasks},
         ),
+        backbone=str(raw.get("backbone", "")),
     )
     if metadata.version < 1:
         raise MalformedMessage(f"bundle version {metadata.version} is below 1")

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from perception.bundles import model_path
+from perception.emotion import MODEL
 from sentry_proto.bundle import METADATA_KEY, BundleMetadata
 from sentry_proto.tasks import STRESS, Task
 from training.export.state_heads import export_bundle
@@ -62,3 +64,12 @@ def other_golden(metadata: BundleMetadata) -> BundleMetadata:
         task: mean + np.array([0.01, -0.01, 0], np.float32) for task, mean in metadata.golden.means.items()
     }
     return dataclasses.replace(metadata, golden=dataclasses.replace(metadata.golden, means=means))
+
+
+@lru_cache(maxsize=1)
+def other_model() -> bytes:
+    """An expression model that is not the shipped one, though it says the same."""
+    model = onnx.load(model_path(MODEL))
+    model.doc_string = "another one"
+    result: bytes = model.SerializeToString()
+    return result

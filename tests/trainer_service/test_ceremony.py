@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from datetime import UTC, datetime, timedelta
@@ -10,14 +11,16 @@ from pathlib import Path
 import pytest
 from tuf.api.exceptions import RepositoryError
 
-from sentry_proto.errors import EnvironmentFault, InputError, KeyFileError
+from sentry_proto.errors import EnvironmentFault, InputError, KeyFileError, MissingDependency
 from sentry_proto.keys import AGENT, CONTROL, AllowList, KeyFile
+from tests.edge_agent.bundles import other_model
 from tests.trainer_service.test_publisher import Client
 from trainer_service import ceremony, expiries, keyring, keys_cli, offline_keys
 from trainer_service.ceremony import Offline
 from trainer_service.keyring import ONLINE, Home
 from trainer_service.offline_keys import Custody
 from trainer_service.publisher import Publisher
+from trainer_service.repository import approved_model
 
 NOW = datetime.now(UTC)
 LONG = b"correct horse battery"
@@ -198,3 +201,20 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     assert (ends["root"]["version"], ends["root"]["threshold"], ends["targets"]["version"]) == (2, 1, 3)
     assert ends["timestamp"]["seconds_left"] > 0
     assert "timestamp" in keys("expiry")[1]
+
+
+def test_an_expression_model_takes_the_offline_keys(lab: Home, tmp_path: Path) -> None:
+    published(lab, 1, b"one")
+    model = tmp_path / "other.onnx"
+    model.write_bytes(b"no model")
+    with pytest.raises(MissingDependency, match="cannot be loaded"):
+        ceremony.approve(lab, model, offline(lab.offline), NOW)
+    model.write_bytes(other_model())
+    with pytest.raises(KeyFileError, match="needs 2"):
+        ceremony.approve(lab, model, offline(lab.offline / "1"), NOW)
+    assert approved_model(lab.repository) == ""
+    assert keys_cli.main(["approve", str(model), "--dir", str(lab.folder)]) == 0
+    assert approved_model(lab.repository) == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert Client(lab, tmp_path / "cache").fetch() == (1, b"one")
+    assert keys_cli.main(["approve", "--dir", str(lab.folder)]) == 0
+    assert approved_model(lab.repository) == ""

@@ -17,6 +17,8 @@ import onnxruntime as ort
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from perception.bundles import sha256
+from perception.emotion import MODEL
 from sentry_proto.bundle import GOLDEN_TOLERANCE, METADATA_KEY, BundleMetadata, Golden
 from sentry_proto.errors import MalformedMessage, SentryError
 from sentry_proto.layout import N_MODALITIES, N_SECOND, SECOND_FEATURES
@@ -55,6 +57,7 @@ def export_bundle(
     metrics: Mapping[str, Mapping[str, Any]],
     seconds: int = 30,
     population: Float32 | None = None,
+    backbone: str = "",
 ) -> bytes:
     """Write live heads into a bundle.
 
@@ -68,6 +71,7 @@ def export_bundle(
         seconds: length of the golden window; the graph takes any.
         population: float32 [2, F], the centre and scale under which the heads were trained instead of each person's
             own; the graph then disregards its input `baseline`.
+        backbone: hex SHA-256 of the expression model that made the features; empty for the shipped one.
 
     Raises:
         ExportFailed: if there is no head, one was learned from other features than the agent's, or onnxruntime
@@ -95,6 +99,7 @@ def export_bundle(
         temperatures={name: head.temperature for name, head in heads.items()},
         metrics=metrics,
         golden=Golden(**inputs, means=means),
+        backbone=backbone or sha256(MODEL),
     )
     helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     onnx.checker.check_model(model)
