@@ -9,21 +9,34 @@ import time
 import typing
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Table, select
 
 from sentry_proto.control import decode_request, encode_error, encode_result
-from sentry_proto.errors import InputError, MalformedMessage, SentryError
+from sentry_proto.errors import InputError, MalformedMessage, RequestRefused, SentryError
 from sentry_proto.keys import AGENT, AllowList
 from sentry_proto.tasks import Task, tasks_to_json
 from sentry_proto.types import Label, Stratum
-from trainer_service import accounts, alert_views, labels, rates, remarks, schema, self_reports, threshold_advice, views
+from trainer_service import (
+    accounts,
+    alert_views,
+    erasure,
+    labels,
+    rates,
+    remarks,
+    schema,
+    self_reports,
+    threshold_advice,
+    views,
+)
 from trainer_service.account_api import AccountApi
 from trainer_service.audit import Entry
 from trainer_service.fleet import Fleet, Moment
 from trainer_service.judged_feed import JudgedFeed
 from trainer_service.looks import Looks
+from trainer_service.people_api import PeopleApi
 from trainer_service.remarks import Remark
 from trainer_service.roles import LEAST, Actor, Role
 from trainer_service.self_reports import Answer, SelfReport
@@ -78,11 +91,18 @@ class Learning(Protocol):
         """Publish the live heads with another alert threshold, likewise; returns the new version."""
 
 
-class ControlApi(AccountApi):
+class ControlApi(AccountApi, PeopleApi):
     """Answers requests; every public method whose name stands in `METHODS` can be called from outside."""
 
     def __init__(
-        self, store: Store, fleet: Fleet, allowed: AllowList, tasks: tuple[Task, ...], learner: Learning, started: float
+        self,
+        store: Store,
+        fleet: Fleet,
+        allowed: AllowList,
+        tasks: tuple[Task, ...],
+        learner: Learning,
+        started: float,
+        folder: Path | None = None,
     ) -> None:
         self._store = store
         self._fleet = fleet
@@ -90,6 +110,7 @@ class ControlApi(AccountApi):
         self._tasks = {task.name: task for task in tasks}
         self._learner = learner
         self._started = started
+        self._folder = folder
         self._throttle = Throttle()
         self._looks = Looks()
         self._judged = {task.name: JudgedFeed(task) for task in tasks}
@@ -325,6 +346,8 @@ class ControlApi(AccountApi):
         report = SelfReport(report_id, participant, now if created is None else float(created), answer)
         self_reports.check(report)
         with self._store.write() as connection:
+            for why in erasure.refused(connection, [participant]).values():
+                raise RequestRefused(why)
             fresh = self_reports.put(connection, report, now)
             if fresh:
                 self._note(connection, "self_report", report_id, participant, answer.instrument or answer.task)
@@ -393,6 +416,10 @@ class ControlApi(AccountApi):
         """Participants and which side of the holdout they stand on."""
         with self._store.read() as connection:
             return views.people(connection)
+
+    def _after_erasure(self) -> None:
+        self._looks = Looks()
+        self._learner.nudge()
 
     def _answer(self, task: str | None, value: str | None, instrument: str | None, answers: list[int] | None) -> Answer:
         if task is not None and value is not None and instrument is None and answers is None:

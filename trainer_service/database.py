@@ -55,6 +55,7 @@ def engine_of(database: Database, *, foreign_keys: bool = True) -> Engine:
             "synchronous = FULL",
             f"busy_timeout = {BUSY_TIMEOUT_MS}",
             f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
+            "secure_delete = ON",  # what is erased is overwritten, not only forgotten
         ):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -6,7 +6,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sentry_proto import limits
@@ -72,6 +72,25 @@ class Fleet:
         with self._lock:
             sighting = self._last.get(name)
         return str(sighting.fields["participant"]) if sighting else ""
+
+    def watching(self, participant: str, now_s: float) -> list[str]:
+        """The agents that record this participant now; `now_s` in monotonic seconds."""
+        with self._lock:
+            last = dict(self._last)
+        return sorted(
+            name
+            for name, seen in last.items()
+            if seen.fields["participant"] == participant
+            and seen.monotonic is not None
+            and now_s - seen.monotonic < limits.PEER_DEAD_S
+        )
+
+    def forget(self, participant: str) -> None:
+        """Leave out this name from what agents said last."""
+        with self._lock:
+            for name, seen in self._last.items():
+                if seen.fields["participant"] == participant:
+                    self._last[name] = replace(seen, fields={**seen.fields, "participant": "", "session": ""})
 
     def running(
         self, names: Iterable[str], version: int, now: Moment, elsewhere: Mapping[str, int] | None = None

@@ -1,9 +1,9 @@
 """Retention: what is older than the study's limit goes.
 
 Age is counted from the arrival at the trainer, whose clock is one; agents' clocks may jump. Windows go with their
-labels, and so do alerts and self-reports. Left are: the published models and the decisions on them, the counts of
-scored windows (numbers per pseudonym), and on which side of the holdout a person stands, because somebody who comes
-back must not change sides.
+labels, and so do alerts, self-reports and remarks. Left are: the published models and the decisions on them, the audit
+log, the counts of scored windows (numbers per pseudonym), and on which side of the holdout a person stands, because
+somebody who comes back must not change sides.
 """
 
 from __future__ import annotations
@@ -39,4 +39,5 @@ def _expired(before: float) -> Mapping[Table, ColumnElement[bool]]:
         schema.windows: windows.received < before,
         schema.alerts: schema.alerts.c.received < before,
         schema.self_reports: schema.self_reports.c.received < before,
+        schema.remarks: schema.remarks.c.received < before,
     }

@@ -70,6 +70,14 @@ LEAST: Mapping[str, Role] = {
     "remove_account": Role.ADMIN,
     "set_password": Role.ADMIN,
     "audit_log": Role.ADMIN,
+    "participants": Role.ADMIN,
+    "person": Role.ADMIN,
+    "person_rows": Role.ADMIN,
+    "note_consent": Role.ADMIN,
+    "erase": Role.ADMIN,
+    "erasures": Role.ADMIN,
+    "system": Role.VIEWER,
+    "expired": Role.ADMIN,
 }
 
 

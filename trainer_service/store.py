@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sentry_proto.errors import StorageError
 from sentry_proto.types import Alert, Heartbeat, Prediction, Record, Stratum, Window
-from trainer_service import migrations, schema, self_reports
+from trainer_service import erasure, migrations, schema, self_reports
 from trainer_service.copies import copy_database
 from trainer_service.database import Database, engine_of, name_of, reading, writing
 
@@ -112,7 +112,8 @@ class Store:
         A record that is stored already is not refused and changes nothing.
         """
         with self.write() as connection:
-            refused = [_put(connection, arrival, now) for arrival in arrivals]
+            barred = erasure.refused(connection, {_whom(arrival.record) for arrival in arrivals})
+            refused = [barred.get(_whom(arrival.record)) or _put(connection, arrival, now) for arrival in arrivals]
             windows = [arrival.record.window_id for arrival in arrivals if isinstance(arrival.record, Window)]
             labelled = self_reports.label_windows(connection, windows, now)
         if labelled:
@@ -121,14 +122,17 @@ class Store:
 
     def keep_heartbeats(self, beats: Iterable[tuple[str, Heartbeat, float]]) -> None:
         """Remember agents' last heartbeats (name, heartbeat, time of arrival) and their counts of scored windows."""
-        beats = list(beats)
-        rows = [
-            {"name": name, "last_seen": seen, "heartbeat": {k: v for k, v in vars(beat).items() if k != "counts"}}
-            for name, beat, seen in beats
-        ]
-        if not rows:
+        told = list(beats)
+        if not told:
             return
+        named = {beat.participant for _, beat, _ in told} | {c.participant for _, beat, _ in told for c in beat.counts}
         with self.write() as connection:
+            barred = erasure.refused(connection, named - {""})
+            beats = [(name, _without(beat, barred), seen) for name, beat, seen in told]
+            rows = [
+                {"name": name, "last_seen": seen, "heartbeat": {k: v for k, v in vars(beat).items() if k != "counts"}}
+                for name, beat, seen in beats
+            ]
             connection.execute(_KEEP_HEARTBEAT, rows)
             _keep_counts(connection, beats)
 
@@ -149,9 +153,19 @@ class Store:
                 most[row.agent] = max(most.get(row.agent, 0), int(row.windows))
         return most
 
+    def scrub(self) -> None:
+        """Leave nothing of what was deleted in SQLite's journal, as far as readers let that happen now."""
+        if isinstance(self.database, Path):
+            with closing(self._engine.raw_connection()) as raw, closing(raw.cursor()) as cursor:
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+def _whom(record: Record) -> str:
+    return record.features.participant if isinstance(record, Window) else record.participant
 
 
 def _put(connection: Connection, arrival: Arrival, now: float) -> str | None:
@@ -239,6 +253,15 @@ _ADD_TO_WEEK = _upsert(
     schema.weekly_counts, lambda new: {"windows": schema.weekly_counts.c.windows + new.excluded.windows}
 )
 COUNTED = ("agent", "stream", "model_version", "participant", "task", "alerting")
+
+
+def _without(beat: Heartbeat, barred: Mapping[str, str]) -> Heartbeat:
+    """A heartbeat that says nothing of these participants."""
+    if not barred:
+        return beat
+    counts = tuple(count for count in beat.counts if count.participant not in barred)
+    beat = replace(beat, counts=counts)
+    return replace(beat, participant="", session="") if beat.participant in barred else beat
 
 
 def _keep_counts(connection: Connection, beats: Iterable[tuple[str, Heartbeat, float]]) -> None:

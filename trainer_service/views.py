@@ -14,7 +14,7 @@ from sentry_proto.codec import decode_record
 from sentry_proto.errors import InputError
 from sentry_proto.layout import MODALITY_INDEX, SECOND_FEATURES
 from sentry_proto.types import Stratum, Window
-from trainer_service import schema
+from trainer_service import remarks, schema
 from trainer_service.looks import Looks
 from trainer_service.registry import PENDING
 from training.active_learning.diversity import diverse_batch
@@ -59,7 +59,7 @@ def window(connection: Connection, window_id: str) -> Json:
     if not found:
         raise InputError(f"there is no window {window_id[:40]!r}")
     data = connection.execute(select(schema.windows.c.record).where(schema.windows.c.window_id == window_id))
-    return {**found[0], "features": _features(decode_record(data.scalar_one()))}
+    return {**found[0], "features": features(decode_record(data.scalar_one()))}
 
 
 def unlabelled(task: str) -> ColumnElement[bool]:
@@ -71,7 +71,8 @@ def queue(connection: Connection, task: str, rater: str, limit: int, looks: Look
     """Windows to review: strata take turns, so that audit windows are always among them.
 
     Alerts come with this task's own first, uncertain windows with the least certain first that do not look like one
-    before them, all newest first otherwise. Windows from before their person's baseline are not asked for, since no
+    before them, all newest first otherwise. What this rater has labelled or passed over does not come again, so whoever
+    comes back goes on where they stopped. Windows from before their person's baseline are not asked for, since no
     head learns from them.
     """
     turns = []
@@ -95,6 +96,7 @@ def _waiting(connection: Connection, task: str, rater: str, stratum: Stratum) ->
             window.stratum == stratum.value,
             window.baseline_seconds != 0,  # SQLite would sort all windows for a search by "more than 0"
             ~_labelled((label.task == task) & (label.rater == rater)),
+            ~_passed_over(task, rater),
         )
         .order_by(window.row.desc())
         .limit(MOST_ROWS)
@@ -111,6 +113,14 @@ def checked_limit(limit: int) -> int:
     if not 1 <= limit <= MOST_ROWS:
         raise InputError(f"limit must be between 1 and {MOST_ROWS}, not {limit}")
     return limit
+
+
+def _passed_over(task: str, rater: str) -> ColumnElement[bool]:
+    """Windows that this rater has looked at and could not tell."""
+    remark = schema.remarks.c
+    said = (remark.task == task) & (remark.rater == rater) & (remark.kind == remarks.UNSURE)
+    found = select(remark.row).where(remark.window_id == schema.windows.c.window_id, remark.withdrawn.is_(None), said)
+    return found.correlate(schema.windows).exists()
 
 
 def models(connection: Connection) -> list[Json]:
@@ -190,7 +200,8 @@ def _varied(connection: Connection, rows: list[Row[Any]], limit: int, looks: Loo
     return [*(pool[i] for i in order), *rows[POOL:]][:limit]
 
 
-def _features(record: object) -> Json:
+def features(record: object) -> Json:
+    """A window's features, second by second; null where unseen."""
     if not isinstance(record, Window):
         raise InputError("the stored record is no window")
     features = record.features

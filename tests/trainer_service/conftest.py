@@ -72,8 +72,10 @@ def home(tmp_path: Path) -> Home:
 BOTH = {
     f"test_{name}"
     for name in (
+        "accounts",
         "backup",
         "control_api",
+        "erasure",
         "judged_feed",
         "labels",
         "metrics",

@@ -79,7 +79,7 @@ class Desk:
         self.store, self.learner, self.fleet = store, Notebook(), Fleet({})
         keyring.enroll(home, "lab-1", home.folder / "lab-1.key", AGENT, NOW)
         allowed = Enrolment(home.enrolled)
-        self.api = ControlApi(store, self.fleet, allowed, DEFAULT_TASKS, self.learner, 10.0)
+        self.api = ControlApi(store, self.fleet, allowed, DEFAULT_TASKS, self.learner, 10.0, home.folder)
 
     def reply(self, method: str, params: str) -> pb.ControlReply:
         request = pb.ControlRequest(request_id="r1", method=method, params=params)
