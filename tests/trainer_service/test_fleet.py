@@ -53,20 +53,21 @@ def test_unsaved_heartbeats_are_taken_once_and_can_be_put_back() -> None:
 
 
 def test_who_calls_another_process_is_followed_by_its_rows_and_by_no_clock() -> None:
-    fleet = Fleet({"lab-1": (vars(heartbeat()), THEN.wall)})
-    row = {"lab-1": (vars(heartbeat(fps=9.0)), THEN.wall)}
+    stored = {name: value for name, value in vars(heartbeat()).items() if name != "counts"}
+    fleet = Fleet({"lab-1": (stored, THEN.wall)})
 
     def alive(now: Moment) -> bool:
         (entry,) = fleet.describe(["lab-1"], now)
         return bool(entry["alive"])
 
-    fleet.follow(row, THEN)
+    fleet.follow({"lab-1": (stored, THEN.wall)}, THEN)
     assert not alive(THEN), "a row that was there at the start tells nothing"
-    fleet.follow({"lab-1": (row["lab-1"][0], THEN.wall - 86_400.0)}, later(1.0))
+    changed = {"lab-1": (stored, THEN.wall - 86_400.0)}
+    fleet.follow(changed, later(1.0))
     assert alive(later(1.0)), "it has changed, whatever the other's clock says"
-    fleet.follow({"lab-1": (row["lab-1"][0], THEN.wall - 86_400.0)}, later(2.0))
+    assert fleet.running(["lab-1"], 1, later(1.0), {"lab-1": 7})["lab-1"].scored == 7, "as the database counts"
+    fleet.follow(changed, later(2.0))
     assert not alive(later(1.0 + PEER_DEAD_S)), "and then no more"
-    assert fleet.running(["lab-1"], 1, later(1.0), {"lab-1": 7})["lab-1"].scored == 0
 
 
 def test_a_row_of_ones_own_is_no_news() -> None:
