@@ -8,10 +8,11 @@ from functools import partial
 import streamlit as st
 
 from dashboard.connection import ask, live
+from dashboard.verdicts import UNSURE
 from dashboard.who import rater_name
 from sentry_proto.tasks import Task, tasks_from_json
 from sentry_proto.types import Label
-from training.active_learning.review.desk import Desk, Waiting
+from training.active_learning.review.desk import Click, Desk, Waiting
 from training.active_learning.review.page import review
 from training.active_learning.sheets import Sheet, sheet_of
 
@@ -46,6 +47,15 @@ class TrainerTray:
     def withdraw(self, label_id: str) -> bool:
         """Take a label back from the trainer."""
         return bool(ask("withdraw", label_id=label_id)["withdrawn"])
+
+    def pass_over(self, click: Click, pass_id: str) -> None:
+        """Store in the trainer that this rater cannot tell, and why."""
+        about = {"window_id": click.window_id, "task": click.task, "rater": click.rater}
+        ask("remark", remark_id=pass_id, kind=UNSURE, words=click.value, **about)
+
+    def take_up_again(self, pass_id: str) -> bool:
+        """Take that back."""
+        return bool(ask("withdraw_remark", remark_id=pass_id)["withdrawn"])
 
 
 def page() -> None:

@@ -1,6 +1,6 @@
 """Remarks: what a rater says that is no label.
 
-    unsure         about a window and task: it was looked at, and cannot be told
+    unsure         about a window and task: it was looked at, and cannot be told; the words may say why
     missed event   at a moment of a person for which no alert came
 
 Neither is learned from, nor counted in a rate. Whoever reports a missed event looked for it, so it says nothing of how
@@ -57,7 +57,9 @@ def check(remark: Remark, tasks: Mapping[str, Task]) -> None:
     """
     if remark.kind not in KINDS:
         raise InputError(f"kind must be one of {', '.join(KINDS)}, not {remark.kind[:40]!r}")
-    if remark.task not in tasks or tasks[remark.task].alert is None:
+    if remark.task not in tasks:
+        raise InputError(f"task {remark.task[:40]!r} is not configured; known are {', '.join(tasks)}")
+    if remark.kind == MISSED and tasks[remark.task].alert is None:
         raise InputError(f"task {remark.task[:40]!r} raises no alerts")
     for name in ("remark_id", "participant", "rater"):
         text: str = getattr(remark, name)

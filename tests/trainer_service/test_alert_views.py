@@ -72,7 +72,7 @@ def test_an_alert_comes_with_what_moved_most_in_its_window(busy: Store) -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"kind": "hunch"}, "kind must be"), ({"task": "anxiety"}, "raises no alerts"), ({"rater": " "}, "rater must be")],
+    [({"kind": "hunch"}, "kind must be"), ({"task": "joy"}, "is not configured"), ({"rater": " "}, "rater must be")],
 )
 def test_a_remark_that_says_nothing_is_refused(change: dict[str, str], words: str) -> None:
     with pytest.raises(InputError, match=words):

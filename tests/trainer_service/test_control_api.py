@@ -267,6 +267,17 @@ def test_the_queue_does_not_ask_about_the_same_sight_twice_in_a_row(desk: Desk) 
     assert sorted(numbers(desk.call("queue", task="stress", rater="ann"))) == [1, 2, 3, 4, 5, 6]
 
 
+def test_what_a_rater_cannot_tell_is_asked_of_the_others_only(desk: Desk) -> None:
+    put_windows(desk.store, [scored(n, Stratum.AUDIT, CALM) for n in (1, 2)])
+    about = {"window_id": hex_id(1), "task": "stress", "rater": "R1", "words": "face hidden"}
+    assert desk.call("remark", remark_id=hex_id(9), kind="unsure", **about)["fresh"]
+    waiting = {who: [one["window_id"] for one in desk.call("queue", task="stress", rater=who)] for who in ("R1", "R2")}
+    assert waiting == {"R1": [hex_id(2)], "R2": [hex_id(2), hex_id(1)]}
+    assert len(desk.call("queue", task="focus", rater="R1")) == 2
+    assert desk.call("withdraw_remark", remark_id=hex_id(9))["withdrawn"]
+    assert len(desk.call("queue", task="stress", rater="R1")) == 2
+
+
 @pytest.mark.usefixtures("windows")
 def test_the_queue_mixes_the_strata_and_skips_what_this_rater_did(desk: Desk) -> None:
     queue = desk.call("queue", task="stress", rater="ann")

@@ -30,7 +30,8 @@ def test_a_calibrated_head_lies_on_the_diagonal_whatever_sample_was_judged() -> 
 def test_a_boastful_head_is_told_by_how_much() -> None:
     found = calibration(np.full(200, 0.9), np.repeat([1.0, 0.0], 100), np.ones(200))
     (only,) = found.bins
-    assert (only.said, only.was, only.n) == (pytest.approx(0.9), 0.5, 200)
+    assert only.said == pytest.approx(0.9)
+    assert (only.was, only.n) == (0.5, 200)
     assert found.error == pytest.approx(0.4)
     assert 0.42 < only.low < 0.44
     assert 0.56 < only.high < 0.58

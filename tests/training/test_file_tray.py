@@ -13,6 +13,7 @@ from tests.training.label_sheets import sheet
 from training.active_learning.answer_files import read_answers
 from training.active_learning.file_tray import FileTray
 from training.active_learning.labelling_files import to_csv, to_lines
+from training.active_learning.review.desk import Click
 
 
 @pytest.fixture
@@ -47,6 +48,18 @@ def test_an_answer_is_kept_once_corrected_and_taken_back(path: Path) -> None:
     assert [tray.withdraw("new"), tray.withdraw("new")] == [True, False]
     assert tray.withdraw("1R2")
     assert tray.answers() == []
+
+
+def test_what_cannot_be_told_does_not_come_again_until_it_is_taken_up(path: Path) -> None:
+    tray = FileTray(path)
+    for _ in range(2):
+        tray.pass_over(Click(f"{1:032x}", "stress", "face hidden", "R1"), "p1")
+    resumed = FileTray(path)
+    assert [one["why"] for one in resumed.skipped()] == ["face hidden"]
+    assert len(resumed.waiting("stress", "R1").window_ids) == 2
+    assert len(resumed.waiting("stress", "R2").window_ids) == 3
+    assert [resumed.take_up_again("p1"), resumed.take_up_again("p1")] == [True, False]
+    assert len(resumed.waiting("stress", "R1").window_ids) == 3
 
 
 def test_the_answers_file_is_one_that_can_be_imported(path: Path) -> None:

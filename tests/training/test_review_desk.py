@@ -13,6 +13,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.stored: dict[str, Label] = {}
+        self.passed: dict[str, Click] = {}
         self.away = False
 
     def tasks(self) -> Sequence[str]:
@@ -35,6 +36,14 @@ class Ledger:
         if self.away:
             raise PeerUnreachable("no answer")
         return self.stored.pop(label_id, None) is not None
+
+    def pass_over(self, click: Click, pass_id: str) -> None:
+        if self.away:
+            raise PeerUnreachable("no answer")
+        self.passed[pass_id] = click
+
+    def take_up_again(self, pass_id: str) -> bool:
+        return self.passed.pop(pass_id, None) is not None
 
 
 QUEUE = ("a", "b")
@@ -92,3 +101,19 @@ def test_window_stays_on_the_desk_while_the_queue_is_reordered() -> None:
     desk = Desk()
     assert desk.choose(QUEUE, "stress", 0.0) == "a"
     assert desk.choose(QUEUE[::-1], "stress", 1.0) == "a"
+
+
+def test_what_cannot_be_told_is_kept_with_its_reason_and_taken_up_again() -> None:
+    desk, trainer = Desk(), Ledger()
+    desk.choose(QUEUE, "stress", 0.0)
+    trainer.away = True
+    desk.pass_over(trainer, click(value="face hidden"), 10.0)
+    assert (desk.given, trainer.passed) == ([], {})
+    trainer.away = False
+    desk.pass_over(trainer, click(value="face hidden"), 11.0)
+    assert [one.value for one in trainer.passed.values()] == ["face hidden"]
+    assert desk.outcome is not None
+    assert desk.outcome.sentence == "Skipped, face hidden: noted by R1, and not asked again."
+    desk.undo(trainer)
+    assert (trainer.passed, desk.given) == ({}, [])
+    assert desk.choose(QUEUE, "stress", 12.0) == "a"

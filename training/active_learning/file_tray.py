@@ -2,7 +2,8 @@
 
 `queue.jsonl` -> `queue.answers.jsonl`: one answer a line, as `answer_files` reads them. The answers file is replaced
 whole and forced to the disk with every answer, under a lock on the exported file, so that a crash loses nothing that
-was said to be stored and two pages on one file do not undo each other.
+was said to be stored and two pages on one file do not undo each other. `queue.skipped.jsonl` says in the same way which
+windows a rater could not tell, and why; nothing reads it but this and people.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sentry_proto.errors import InputError, LabelFileError, StorageError
 from sentry_proto.types import Label
 from training.active_learning.answer_files import read_answers
 from training.active_learning.labelling_files import read_sheets
-from training.active_learning.review.desk import Waiting
+from training.active_learning.review.desk import Click, Waiting
 from training.active_learning.sheets import Sheet
 
 
@@ -32,6 +33,7 @@ class FileTray:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.answers_path = path.with_name(f"{path.stem}.answers.jsonl")
+        self.skipped_path = path.with_name(f"{path.stem}.skipped.jsonl")
         self._sheets = {(sheet.task, sheet.window_id): sheet for sheet in read_sheets(_read(path))}
 
     def __len__(self) -> int:
@@ -42,8 +44,9 @@ class FileTray:
         return list(dict.fromkeys(task for task, _ in self._sheets))
 
     def waiting(self, task: str, rater: str) -> Waiting:
-        """What this rater has not answered, in the file's order."""
+        """What this rater has neither answered nor passed over, in the file's order."""
         done = {(label.task, label.window_id) for label in self.answers() if label.rater == rater}
+        done |= {(one["task"], one["window_id"]) for one in self.skipped() if one["rater"] == rater}
         open_still = (key for key in self._sheets if key[0] == task and key not in done)
         return Waiting(tuple(window_id for _, window_id in open_still), more=False)
 
@@ -68,6 +71,30 @@ class FileTray:
             if len(kept) < len(answers):
                 self._write(kept)
         return len(kept) < len(answers)
+
+    def pass_over(self, click: Click, pass_id: str) -> None:
+        """Keep that a rater cannot tell, and why; once."""
+        line = {"pass_id": pass_id, "window_id": click.window_id, "task": click.task, "rater": click.rater}
+        with self._locked():
+            others = [one for one in self.skipped() if one["pass_id"] != pass_id]
+            self._write_skipped([*others, {**line, "why": click.value}])
+
+    def take_up_again(self, pass_id: str) -> bool:
+        """Take that out of the file."""
+        with self._locked():
+            skipped = self.skipped()
+            kept = [one for one in skipped if one["pass_id"] != pass_id]
+            self._write_skipped(kept)
+        return len(kept) < len(skipped)
+
+    def skipped(self) -> list[dict[str, str]]:
+        """What was passed over: `{pass_id, window_id, task, rater, why}`, oldest first."""
+        if not self.skipped_path.exists():
+            return []
+        return [json.loads(line) for line in _read(self.skipped_path).splitlines()]
+
+    def _write_skipped(self, skipped: Sequence[dict[str, str]]) -> None:
+        write_durable(self.skipped_path, "".join(json.dumps(one) + "\n" for one in skipped).encode())
 
     def answers(self) -> list[Label]:
         """All that stand, oldest first.

@@ -49,6 +49,12 @@ class Tray(Protocol):
     def withdraw(self, label_id: str) -> bool:
         """Take an answer back; False if there is none."""
 
+    def pass_over(self, click: Click, pass_id: str) -> None:
+        """Keep for good that a rater cannot tell, and why; the window does not come to them again."""
+
+    def take_up_again(self, pass_id: str) -> bool:
+        """Forget that; False if there is nothing to forget."""
+
 
 @dataclass(frozen=True)
 class Click:
@@ -62,10 +68,11 @@ class Click:
 
 @dataclass(frozen=True)
 class Given:
-    """A click that the tray has confirmed as stored."""
+    """A click that the tray has confirmed as stored: an answer, or why there is none."""
 
     label_id: str
     click: Click
+    passed: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class Desk:
         """Withdraw the label given last."""
         last = self.given[-1]
         try:
-            withdrawn = tray.withdraw(last.label_id)
+            withdrawn = tray.take_up_again(last.label_id) if last.passed else tray.withdraw(last.label_id)
         except SentryError as error:
             self.outcome = Outcome("bad", f"Not withdrawn: {error}.")
             return
@@ -122,6 +129,19 @@ class Desk:
         self._shown = (last.click.window_id, 0.0)
         words = f"Withdrawn: {last.click.value}." if withdrawn else "It had been withdrawn already."
         self.outcome = Outcome("quiet", f"{words} The window is back on the desk.")
+
+    def pass_over(self, tray: Tray, click: Click, now: float) -> None:
+        """Say why there is no answer; `click.value` is the reason. Repeating it stores nothing twice."""
+        if click.window_id == self._shown[0] and now - self._shown[1] < MIN_LOOK_S:
+            return
+        pass_id = self._label_ids.setdefault((click.rater, click.task, click.window_id), uuid.uuid4().hex)
+        try:
+            tray.pass_over(click, pass_id)
+        except SentryError as error:
+            self.outcome = Outcome("bad", f"Not stored: {error}. Click again once that is mended; it is stored once.")
+            return
+        self.given.append(Given(pass_id, click, passed=True))
+        self.outcome = Outcome("quiet", f"Skipped, {click.value}: noted by {click.rater}, and not asked again.")
 
     def skip(self, task: str, window_id: str) -> None:
         """Leave a window for later."""

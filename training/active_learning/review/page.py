@@ -1,6 +1,7 @@
 """The review page: one window at a time, labelled with one click or one key; for a trainer's queue and for a file.
 
-Keys: 1, 2, ... for the classes, T and F for the verdict on an alert, L to leave a window for later, U to undo.
+Keys: 1, 2, ... for the classes, T and F for the verdict on an alert, H, B and N for why it cannot be told, L to leave a
+window for later, U to undo.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ REASONS = {
     "uncertain": ("warn", "uncertain", "The model is unsure here, so a label teaches it most."),
 }
 MOST_KEYS = 9
+PASSED = {"face hidden": "H", "bad picture": "B", "unclear": "N"}
+"""Why a window cannot be told, and the key for it."""
 
 
 def review(tray: Tray, desk: Desk, when_empty: str, signed_in: str | None = None) -> bool:
@@ -124,10 +127,22 @@ def _question(tray: Tray, desk: Desk, sheet: Sheet, rater: str, how_many: str) -
         for number, value in enumerate(sheet.classes, 1):
             key = str(number) if number <= MOST_KEYS else None
             _answer(st, tray, desk, Click(sheet.window_id, sheet.task, value, rater), key)
-        _second_thoughts(tray, desk, sheet)
+        _second_thoughts(tray, desk, sheet, rater)
 
 
-def _second_thoughts(tray: Tray, desk: Desk, sheet: Sheet) -> None:
+def _second_thoughts(tray: Tray, desk: Desk, sheet: Sheet, rater: str) -> None:
+    st.caption("It cannot be told:")
+    for place, (why, key) in zip(st.columns(len(PASSED), gap="small"), PASSED.items(), strict=True):
+        place.button(
+            why.capitalize(),
+            key=f"pass {sheet.task} {sheet.window_id} {why}",
+            width="stretch",
+            type="tertiary",
+            disabled=not rater,
+            shortcut=key,
+            on_click=_passed,
+            args=(tray, desk, Click(sheet.window_id, sheet.task, why, rater)),
+        )
     first, second = st.columns(2, gap="small")
     first.button(
         "Leave for later",
@@ -164,6 +179,10 @@ def _answer(place: Any, tray: Tray, desk: Desk, click: Click, shortcut: str | No
 
 def _clicked(tray: Tray, desk: Desk, click: Click) -> None:
     desk.label(tray, click, time.time())
+
+
+def _passed(tray: Tray, desk: Desk, click: Click) -> None:
+    desk.pass_over(tray, click, time.time())
 
 
 def _window(sheet: Sheet) -> None:
