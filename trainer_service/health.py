@@ -12,7 +12,12 @@ from trainer_service.keyring import Home
 
 
 def describe(folder: Path | None, database: Database) -> dict[str, Any]:
-    """Bytes free, in all and of the database (None where it is no file here); by role when signatures end, Unix seconds."""
+    """Bytes free, in all, and of the database; and by role when signatures run out, in Unix seconds.
+
+    Args:
+        folder: the trainer's; without one nothing but the database is known.
+        database: where it is; its size is None for PostgreSQL.
+    """
     if folder is None:
         return {"free": None, "total": None, "database": _size(database), "expires": {}}
     disk = shutil.disk_usage(folder)
