@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ import numpy as np
 import zmq
 
 from edge_agent.sources import SourceOptions, is_live, open_source
+from edge_agent.updater import FAILURES, SocketFetcher, in_words, offered
 from perception.bundles import BUNDLES, verify
 from perception.chain import Image, Perception
 from perception.emotion import ExpressionModel
@@ -67,6 +70,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
     path = patient.key
     yield _asked("key", lambda: f"this machine is enrolled as {KeyFile.load(path, AGENT).name}")
     yield _asked("trainer", lambda: reach(KeyFile.load(path, AGENT)))
+    yield _asked("updates", lambda: updates(KeyFile.load(path, AGENT)))
 
 
 def _asked(topic: str, question: Callable[[], str]) -> Finding:
@@ -172,3 +176,20 @@ def reach(key: KeyFile) -> str:
         watch.close()
         socket.close(0)
         context.term()
+
+
+def updates(key: KeyFile) -> str:
+    """Whether this machine trusts what the trainer signs, and whether it is fresh; nothing is kept.
+
+    Raises:
+        EnvironmentFault: it does not, in the words that a running agent would report.
+    """
+    fetcher = SocketFetcher(key)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            version = offered(Path(folder), json.dumps(key.root).encode(), fetcher)
+        except tuple(kind for kind, _ in FAILURES) as error:
+            raise EnvironmentFault(in_words(error)) from error
+        finally:
+            fetcher.close()
+    return f"model version {version} is on offer, and signed" if version else "no model is published yet"

@@ -122,6 +122,10 @@ class SocketFetcher(FetcherInterface):
         self._context.term()
 
 
+def _tuf(metadata: Path, targets: Path, root: bytes, fetcher: FetcherInterface) -> TufUpdater:
+    return TufUpdater(str(metadata), "metadata/", str(targets), "targets/", fetcher, bootstrap=root)
+
+
 class UpdateClient:
     """One check at a time: the trainer's repository against what runs here."""
 
@@ -143,9 +147,7 @@ class UpdateClient:
             PeerFault: the bundle is signed, yet does not run here.
             StorageError: the bundle cannot be kept.
         """
-        tuf = TufUpdater(
-            str(self._metadata), "metadata/", str(self._targets), "targets/", self._fetcher, bootstrap=self._root
-        )
+        tuf = _tuf(self._metadata, self._targets, self._root, self._fetcher)
         made = running.metadata.created if running else 0.0
         if clock_suspect(running, now):
             tuf._trusted_set.reference_time = datetime.fromtimestamp(made, UTC)  # there is no public way
@@ -172,6 +174,22 @@ class UpdateClient:
             if target.length > limits.MAX_BUNDLE_BYTES:
                 raise MalformedMessage(f"the approved expression model is {target.length} bytes long")
             self.approved.accept(Path(tuf.download_target(target)).read_bytes(), digest)
+
+
+def in_words(error: Exception) -> str:
+    """What one of `FAILURES` means."""
+    words = next(words for kind, words in FAILURES if isinstance(error, kind))
+    return f"{words}: {error}"
+
+
+def offered(folder: Path, root: bytes, fetcher: FetcherInterface) -> int:
+    """The version that the trainer offers, 0 for none, as seen without a past.
+
+    Raises:
+        Exception: one of `FAILURES`.
+    """
+    target = _tuf(folder, folder, root, fetcher).get_targetinfo(TARGET)
+    return int(target.custom["version"]) if target else 0
 
 
 def clock_suspect(running: Heads | None, now: float) -> bool:
@@ -232,8 +250,8 @@ class UpdateService:
         try:
             heads = self._client.check(running, now)
         except tuple(kind for kind, _ in FAILURES) as error:
-            words = next(words for kind, words in FAILURES if isinstance(error, kind))
-            return f"{words}: {error}", not words.startswith("unreachable")
+            words = in_words(error)
+            return words, not words.startswith("unreachable")
         except Exception as error:  # our bug: the incumbent runs on, and the log has the traceback
             log.exception("the check for model updates failed")
             return f"failed: {error!r}", True

@@ -312,7 +312,7 @@ def _agent(agent: Mapping[str, Any]) -> str:
     state = "alive" if agent["alive"] else f"silent for {agent['silent_s']:.0f} s"
     canary = ", tries it before the others" if agent["canary"] else ""
     model = f"model version {agent['model_version']}{canary}"
-    return f"{agent['name']:20} {state}, camera {agent['camera_state']}, {model}"
+    return f"{agent['name']:20} {state}, camera {agent['camera_state']}, {model}, updates {agent['update_state']}"
 
 
 def _model(model: Mapping[str, Any]) -> str:

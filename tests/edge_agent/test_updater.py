@@ -1,13 +1,11 @@
-"""Updates from a real repository: what is accepted, and a named table of attacks that are not."""
+"""Updates from a real repository; what is refused stands in tests/faults/test_update_attacks.py."""
 
 from __future__ import annotations
 
-import dataclasses
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -23,15 +21,14 @@ from sentry_proto import limits
 from sentry_proto import sentry_pb2 as pb
 from sentry_proto.curve import Gatekeeper, server_socket
 from sentry_proto.keys import AGENT, AllowList
-from sentry_proto.tasks import DEFAULT_TASKS, Task
-from tests.edge_agent.bundles import bundle, other_golden, tampered
+from sentry_proto.tasks import DEFAULT_TASKS
+from tests.edge_agent.bundles import bundle
 from tests.edge_agent.trainer import Lab, eventually
 from trainer_service import keyring
 from trainer_service.publisher import Publisher
 from trainer_service.update_server import Updates
 
 NOW = datetime.now(UTC)
-STRANGER = Task("hunger", "binary", ("no", "yes"))
 
 
 class Repository(FetcherInterface):
@@ -128,101 +125,6 @@ def test_an_absent_trainer_is_no_fault_of_the_model(repository: Repository, agen
     repository.reachable = False
     assert agent.check().startswith("unreachable")
     assert agent.version == 1
-
-
-# ---- attacks: version 2 runs, then this happens to the repository; the words, and version 2 goes on
-
-
-def rollback(repository: Repository, agent: Agent) -> None:
-    old = repository.folder.with_name("old")
-    shutil.copytree(repository.folder, old)
-    repository.publisher.renew(NOW)
-    agent.check()
-    shutil.copytree(old, repository.folder, dirs_exist_ok=True)
-
-
-def tampered_target(repository: Repository, agent: Agent) -> None:
-    repository.publish(3)
-    newest = max((repository.folder / "targets/heads").glob("*.onnx"), key=lambda path: path.stat().st_mtime_ns)
-    newest.write_bytes(newest.read_bytes()[:-1] + b"\0")
-
-
-def longer_target(repository: Repository, agent: Agent) -> None:
-    repository.publish(3)
-    newest = max((repository.folder / "targets/heads").glob("*.onnx"), key=lambda path: path.stat().st_mtime_ns)
-    newest.write_bytes(newest.read_bytes() + bytes(1000))
-
-
-def mix_and_match(repository: Repository, agent: Agent) -> None:
-    metadata = repository.folder / "metadata"
-    repository.publish(3)
-    newest = max(metadata.glob("*.snapshot.json"), key=lambda path: int(path.name.split(".")[0]))
-    shutil.copy(metadata / "1.snapshot.json", newest)
-
-
-def other_keys(repository: Repository, agent: Agent) -> None:
-    stranger = Repository(repository.home.folder.with_name("stranger"))
-    for version in range(1, 6):
-        stranger.publish(version)
-    shutil.copytree(stranger.folder / "metadata", repository.folder / "metadata", dirs_exist_ok=True)
-
-
-def tampered_metadata(repository: Repository, agent: Agent) -> None:
-    repository.publisher.renew(NOW)
-    timestamp = repository.folder / "metadata/timestamp.json"
-    timestamp.write_text(timestamp.read_text().replace('"version":', '"version":9'))
-
-
-def no_json(repository: Repository, agent: Agent) -> None:
-    (repository.folder / "metadata/timestamp.json").write_bytes(b"\xff" * 100)
-
-
-def endless(repository: Repository, agent: Agent) -> None:
-    (repository.folder / "metadata/timestamp.json").write_bytes(b" " * (1 << 20))
-
-
-def stale(repository: Repository, agent: Agent) -> None:
-    repository.publish(3, now=NOW - timedelta(days=30))
-
-
-def signed_but(data: Callable[[], bytes]) -> Callable[[Repository, Agent], None]:
-    """Whoever holds the stolen online keys can sign this."""
-    return lambda repository, agent: repository.publish(9, data())
-
-
-ATTACKS: dict[str, tuple[Callable[[Repository, Agent], None], str]] = {
-    "rollback": (rollback, "refused"),
-    "tampered target": (tampered_target, "refused"),
-    "longer target": (longer_target, "refused"),
-    "mix and match": (mix_and_match, "refused"),
-    "signed by other keys": (other_keys, "refused"),
-    "tampered metadata": (tampered_metadata, "refused"),
-    "no JSON": (no_json, "refused"),
-    "endless metadata": (endless, "refused"),
-    "freeze": (stale, "frozen"),
-    "stolen keys sign another layout": (
-        signed_but(lambda: tampered(bundle(3), lambda m: dataclasses.replace(m, layout_id="0123456789ab"))),
-        "refused: the bundle is for feature layout",
-    ),
-    "stolen keys sign an unknown task": (signed_but(lambda: bundle(3, STRANGER)), "refused: the bundle estimates"),
-    "stolen keys sign an old bundle": (signed_but(lambda: bundle(1, bias=3.0)), "refused: version 1 is older"),
-    "a bundle that computes something else": (
-        signed_but(lambda: tampered(bundle(3), other_golden)),
-        "refused: the bundle fails its golden test",
-    ),
-    "a bundle that is no model": (signed_but(lambda: b"MZ" * 500), "refused: the bundle is no ONNX graph"),
-}  # fmt: skip
-
-
-@pytest.mark.promise("S3")
-@pytest.mark.parametrize("name", ATTACKS)
-def test_attack(name: str, repository: Repository, agent: Agent) -> None:
-    attack, words = ATTACKS[name]
-    repository.publish(2)
-    assert agent.check() == "current"
-    attack(repository, agent)
-    assert agent.check().startswith(words)
-    assert agent.version == 2
 
 
 def test_an_announcement_wakes_it_once(repository: Repository, agent: Agent) -> None:
