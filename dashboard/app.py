@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from dashboard import account, alerts, models, overview, rates, review, self_report, sign_in
+from dashboard import account, alerts, audit, models, overview, people, rates, review, self_report, sign_in, system
 from dashboard.attention import acted
 from dashboard.cli import ACTED_VARIABLE, SELF_REPORT_VARIABLE
 from dashboard.connection import ask, is_open
@@ -26,6 +26,9 @@ PAGES: tuple[tuple[str, str, Callable[[], None]], ...] = (
     ("Review", "rater", review.page),
     ("Rates", "viewer", rates.page),
     ("Models", "viewer", models.page),
+    ("Data and people", "admin", people.page),
+    ("Audit log", "admin", audit.page),
+    ("System", "viewer", system.page),
 )
 # Title, the least role that it is offered to, and what draws it. Streamlit would print a string that stands alone here.
 

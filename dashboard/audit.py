@@ -1,0 +1,100 @@
+"""The Audit log page: who changed what, and when; with a filter, and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from dashboard.connection import ask, calmly
+from dashboard.wording import day_and_time
+from training.active_learning.review.markup import Html, browser_zone, empty, muted, panel, table, tag
+from training.active_learning.review.words import plural
+
+SHOWN, PAGE = 200, 1_000
+SPANS = {"the last day": 1, "the last week": 7, "the last 30 days": 30, "all of it": None}
+WORDS = {
+    "label": "labelled", "withdraw": "took a label back", "remark": "remarked", "withdraw_remark": "took a remark back",
+    "import_labels": "imported labels", "self_report": "answered", "apply_threshold": "applied a threshold",
+    "retrain": "asked for a run", "rollback": "rolled back", "sign_in": "signed in", "sign_out": "signed out",
+    "add_account": "added an account", "remove_account": "removed an account", "set_password": "set a password",
+    "note_consent": "noted a consent", "export": "exported a person", "erase": "erased a person",
+}  # fmt: skip
+COLUMNS = ("row", "time", "actor", "role", "action", "target", "participant", "details")
+
+Json = dict[str, Any]
+
+
+def page() -> None:
+    """Draw the page."""
+    calmly(_page)
+
+
+def _page() -> None:
+    where = _filters()
+    found = ask("audit_log", limit=SHOWN, **where)
+    more = "the newest " if len(found) == SHOWN else ""
+    if not found:
+        panel("Audit log", empty("Nothing was changed.", "Every label, publication and account change is here."))
+        return
+    panel("Audit log", _table(found), f"{more}{plural(len(found), 'change')}, newest first")
+    if st.button("Prepare as CSV", key="prepare log"):
+        st.session_state["log"] = to_csv(_all(where))
+    if "log" in st.session_state:
+        st.download_button("Download the log", st.session_state["log"], "sentry-audit.csv", "text/csv", key="save log")
+
+
+def _filters() -> Json:
+    first, second, third, fourth = st.columns(4, gap="small")
+    span = first.selectbox("When", list(SPANS), index=1, key="log span")
+    action = second.selectbox("What", [None, *WORDS], key="log action", format_func=_named)
+    actor = third.text_input("Who", key="log actor", placeholder="an account, exactly", max_chars=80).strip()
+    person = fourth.text_input("About whom", key="log person", placeholder="a participant", max_chars=200).strip()
+    days = SPANS[span]
+    asked: Json = {"action": action, "actor": actor or None, "participant": person or None}
+    asked |= {"since": time.time() - 86_400 * days if days is not None else None}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _named(action: str | None) -> str:
+    return "everything" if action is None else WORDS[action]
+
+
+def _table(entries: Sequence[Mapping[str, Any]]) -> Html:
+    zone = browser_zone()
+    rows = (
+        [day_and_time(one["time"], zone), _who(one), WORDS.get(one["action"], one["action"]), one["target"][:24],
+         one["participant"] or "", one["details"]]
+        for one in entries
+    )  # fmt: skip
+    return table(("When", "Who", "Did", "Target", "About", "Details"), rows)
+
+
+def _who(one: Mapping[str, Any]) -> Html:
+    if one["actor"]:
+        return tag("b", one["actor"])
+    return muted("the participant" if one["action"] == "self_report" else "nobody signed in")
+
+
+def _all(where: Mapping[str, Any]) -> list[Json]:
+    found: list[Json] = []
+    while True:
+        before = {"before": found[-1]["row"]} if found else {}
+        page = ask("audit_log", limit=PAGE, **where, **before)
+        found += page
+        if len(page) < PAGE:
+            return found
+
+
+def to_csv(entries: Sequence[Mapping[str, Any]]) -> str:
+    """The entries as a file, in their order; times are ISO 8601 in UTC."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for entry in entries:
+        writer.writerow({**entry, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry["time"]))})
+    return text.getvalue()
