@@ -42,6 +42,9 @@ BUSY = 2.0 * (os.cpu_count() or 1)
 Measured = tuple[float, float]
 """A moment, and what took so many seconds from then on."""
 
+APART_S = 5.0
+"""Agents that look offline with less than this between them do so for one reason."""
+
 LINK = ("link cut", "link cut for long", "link half-open")
 BREAKS = (*LINK, "link reset", "machine killed", "machine stopped", "trainer killed", "trainer stopped")
 """Faults under which an agent is offline in truth."""
@@ -235,7 +238,10 @@ def clocks(seen: Evidence) -> Iterator[Figure]:
     )
     yield Figure("R5", "- in an agent's hour with clocks that are right", (len(false) - len(jumped)) / rest, None, "")
     yield Figure("R5", "false 'offline' of any kind: nothing was broken, and nobody was heard", len(false), 0.0, "")
-    yield Figure("R5", f"- of these at a load of at most {BUSY:g}", calm, None, "")
+    moments = sorted(moment for moment, _ in false)
+    stalls = sum(two - one > APART_S for one, two in pairwise(moments)) + bool(moments)
+    yield Figure("R5", "- moments at which it began, most for many agents at once", stalls, None, "")
+    yield Figure("R5", f"- agents at a load of at most {BUSY:g}", calm, None, "")
     shown = [_shown(seen, jump) for jump in jumps]
     yield Figure("R5", "clock jumps", len(shown), None, "")
     yield Figure("R5", "clock jumps that were not shown", shown.count(False), 0.0, "")
