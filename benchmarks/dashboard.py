@@ -19,7 +19,7 @@ from sentry_proto.keys import AllowList
 from tests.dashboard import seeded_study
 from trainer_service.control_api import ControlApi
 from trainer_service.fleet import Fleet
-from trainer_service.keyring import load_online_signers
+from trainer_service.keyring import Home, load_online_signers
 from trainer_service.publisher import Publisher
 from trainer_service.rollout import Rollout
 from trainer_service.store import Store
@@ -55,24 +55,26 @@ def questions(api: ControlApi) -> dict[str, Callable[[], Any]]:
         "review: queue": lambda: api.queue("stress", "R1", 50),
         "rates: by version": lambda: api.rates("stress"),
         "rates: by week": lambda: api.rates("stress", by="week"),
+        "rates: advice": lambda: api.threshold_advice("stress", most_false_alarms_per_hour=2.0),
         "models: models": api.models,
     }
 
 
-def measure(windows: int) -> dict[str, Any]:
-    """Build the study and ask each question `REPEATS` times."""
-    with tempfile.TemporaryDirectory() as name:
-        began = time.process_time()
-        study = seeded_study.build(Path(name), 7710, time.time(), windows)
-        built = time.process_time() - began
-        store = Store(study.home.database)
-        fleet = Fleet(store.last_heartbeats())
-        learner: Any = Still(Rollout(store, Publisher(study.home.repository, load_online_signers(study.home))))
-        allowed = AllowList(study.home.enrolled)
-        api = ControlApi(store, fleet, allowed, seeded_study.TASKS, learner, time.time())
-        found = {what: _timed(ask) for what, ask in questions(api).items()}
-        store.close()
-    return {"windows": study.windows, "build_cpu_s": round(built, 2), "questions": found}
+def measure(folder: Path, windows: int) -> dict[str, Any]:
+    """Build the study if it is not there and ask each question `REPEATS` times; the first asking stands apart."""
+    began = time.process_time()
+    if not (folder / "tasks.toml").exists():
+        seeded_study.build(folder, 7710, time.time(), windows)
+    built = time.process_time() - began
+    home = Home(folder / "trainer")
+    store = Store(home.database)
+    fleet = Fleet(store.last_heartbeats())
+    learner: Any = Still(Rollout(store, Publisher(home.repository, load_online_signers(home))))
+    api = ControlApi(store, fleet, AllowList(home.enrolled), seeded_study.TASKS, learner, time.time())
+    found = {what: _timed(ask) for what, ask in questions(api).items()}
+    stored = api.status()["windows"]
+    store.close()
+    return {"windows": stored, "build_cpu_s": round(built, 2), "questions": found}
 
 
 def _timed(ask: Callable[[], Any]) -> dict[str, float]:
@@ -82,22 +84,30 @@ def _timed(ask: Callable[[], Any]) -> dict[str, float]:
         answer = ask()
         spent.append(1000 * (time.process_time() - began))
     size = len(json.dumps(answer)) / 1024
-    return {"cpu_ms": round(statistics.median(spent), 1), "worst_ms": round(max(spent), 1), "reply_kb": round(size, 1)}
+    return {
+        "cpu_ms": round(statistics.median(spent), 1),
+        "worst_ms": round(max(spent[1:]), 1),
+        "first_ms": round(spent[0], 1),
+        "reply_kb": round(size, 1),
+    }
 
 
 def main() -> None:
     """Print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--windows", type=int, default=100_000, help="about how many are stored (100000)")
+    parser.add_argument("--study", type=Path, help="a folder that keeps the study")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     chosen = parser.parse_args()
-    found = measure(chosen.windows)
+    with tempfile.TemporaryDirectory() as name:
+        found = measure(chosen.study or Path(name), chosen.windows)
     if chosen.json:
         print(json.dumps(found, indent=1))
         return
-    print(f"{found['windows']} windows; CPU time, median of {REPEATS} and worst")
+    print(f"{found['windows']} windows; CPU time: median of {REPEATS}, worst but the first, first, size of the reply")
     for what, figures in found["questions"].items():
-        print(f"{what:32} {figures['cpu_ms']:8.1f} ms {figures['worst_ms']:8.1f} ms {figures['reply_kb']:8.1f} KB")
+        times = "".join(f"{figures[name]:8.1f} ms" for name in ("cpu_ms", "worst_ms", "first_ms"))
+        print(f"{what:32}{times}{figures['reply_kb']:8.1f} KB")
 
 
 if __name__ == "__main__":

@@ -142,7 +142,8 @@ def expect(evidence: Evidence, threshold: float) -> Expectation:
     weights = np.concatenate(
         [_scaled(alerting.weights, total.alerting_windows), _scaled(quiet.weights, total.quiet_windows)]
     )
-    events, clusters = np.concatenate([alerting.events, quiet.events]), [*alerting.clusters, *quiet.clusters]
+    events = np.concatenate([alerting.events, quiet.events])
+    _, clusters = np.unique(np.array([*alerting.clusters, *quiet.clusters]), return_inverse=True)
     n_alerting = max(round(total.alerting_windows * kept), int(on.sum()))
     counts = TaskCounts(n_alerting, total.alerting_windows + total.quiet_windows - n_alerting, total.hours)
     still, not_any_more = (_sample(events, weights, clusters, side) for side in (on, ~on))
@@ -182,10 +183,12 @@ def _scaled(weights: Floats, total: int) -> Floats:
     return weights * (total / weights.sum()) if len(weights) else weights
 
 
-def _sample(events: NDArray[np.bool_], weights: Floats, clusters: list[str], side: NDArray[np.bool_]) -> JudgedWindows:
+def _sample(
+    events: NDArray[np.bool_], weights: Floats, clusters: NDArray[np.int64], side: NDArray[np.bool_]
+) -> JudgedWindows:
     some = weights[side]
     probability = some.min(initial=np.inf) / some
-    return JudgedWindows(events[side], probability, [name for name, here in zip(clusters, side, strict=True) if here])
+    return JudgedWindows(events[side], probability, clusters[side])
 
 
 def _alerts(alerts: Verdicts, threshold: float) -> AlertCounts:
