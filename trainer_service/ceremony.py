@@ -18,7 +18,6 @@ from typing import Any
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Role, Root, Snapshot, TargetFile, Targets, Timestamp
 
-from perception.emotion import ExpressionModel
 from sentry_proto.bundle import EXPRESSION_TARGET
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError, KeyFileError
@@ -121,6 +120,8 @@ def approve(home: Home, model: Path | None, offline: Offline, now: datetime) -> 
     keyring.load_server_key(home)
     data = b""
     if model is not None:
+        from perception.emotion import ExpressionModel  # noqa: PLC0415 - ONNX Runtime, for this command alone
+
         ExpressionModel(model).check()
         data = model.read_bytes()
     with home.stopped():

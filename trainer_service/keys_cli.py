@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ def _custody(arguments: argparse.Namespace) -> Custody:
 
 
 def _offline(arguments: argparse.Namespace, home: Home) -> Offline:
-    return Offline(arguments.offline or [home.offline], _passphrase)
+    return Offline(arguments.offline or [home.offline], cache(_passphrase))  # nobody types the same one twice
 
 
 def _lock_away(folder: Path, custodians: int) -> str:

@@ -67,13 +67,14 @@ ONE_CUSTODIAN = Custody()
 
 
 def make(folder: Path, custody: Custody) -> OfflineSigners:
-    """Make new offline keys and write them down.
+    """Make new offline keys and write them down, once all passphrases are known.
 
     Raises:
         InputError: a passphrase is too short.
     """
     places = [folder] if custody.keys == 1 else [folder / str(i) for i in range(1, custody.keys + 1)]
-    made = [_make_one(place, _encryption(place, custody.ask)) for place in places]
+    encryptions = [_encryption(place, custody.ask) for place in places]
+    made = [_make_one(place, encryption) for place, encryption in zip(places, encryptions, strict=True)]
     return OfflineSigners([root for root, _ in made], [targets for _, targets in made], custody.threshold)
 
 

@@ -177,6 +177,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
 
     custody = ["--root-keys", "2", "--threshold", "2", "--encrypt"]
     assert "differ" in keys("init", *custody, typed="first passphrase\nanother passphrase\n")[1]
+    assert "12 characters" in keys("init", *custody, typed="first passphrase\n" * 2 + "short\n" * 2)[1]
     two = "first passphrase\n" * 2 + "second passphrase\n" * 2
     status, words = keys("init", *custody, "--port", "7000", typed=two)
     assert status == 0, words
