@@ -68,7 +68,7 @@ def _people(people: Sequence[Mapping[str, Any]]) -> Html:
 
 def _consent(one: Mapping[str, Any]) -> Html:
     if one["withdrawn"] is None:
-        return pill("good", "on record") if one["windows"] or one["alerts"] else muted("no data")
+        return pill("good", "named in all data") if one["windows"] or one["alerts"] else muted("no data")
     return pill("warn", f"withdrawn {day_and_time(one['withdrawn'], browser_zone())}")
 
 

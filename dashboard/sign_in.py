@@ -15,7 +15,7 @@ FIRST = "On the trainer's machine: sentry-trainer accounts add NAME --role admin
 
 def page(refusal: str = "") -> None:
     """Draw the page; `refusal` is why a provider's word did not suffice."""
-    with st.container(key="sign-in"):
+    with st.container(key="sign-in", width=440):
         st.html(tag("h1", "Sign in", "s-title"))
         if refusal:
             note("bad", "You are known, but not let in.", f"{refusal[:1].upper()}{refusal[1:]}.")

@@ -41,7 +41,10 @@ def check(label: Label, tasks: Mapping[str, Task]) -> None:
 
 
 def put(connection: Connection, label: Label, now: float) -> bool:
-    """Store a checked label; False if its `label_id` is known already, which changes nothing.
+    """Store a checked label; False if it is known already, which changes nothing.
+
+    It is if its `label_id` is, or if the rater's newest standing label says the same: two tabs, or two files, are no
+    second opinion.
 
     Raises:
         InputError: if there is no such window.
@@ -50,11 +53,22 @@ def put(connection: Connection, label: Label, now: float) -> bool:
     participant = connection.scalar(select(windows.participant).where(windows.window_id == label.window_id))
     if participant is None:
         raise InputError(f"there is no window {label.window_id[:40]!r}")
+    if _newest(connection, label) == (label.value, label.source, label.confidence):
+        return False
     row = {**vars(label), "participant": participant, "received": now}
     if not connection.execute(insert(schema.labels).on_conflict_do_nothing(index_elements=["label_id"]), row).rowcount:
         return False
     _enter(connection, participant)
     return True
+
+
+def _newest(connection: Connection, label: Label) -> tuple[str, str, float] | None:
+    """What this rater has said last of this window and task, and how."""
+    table = schema.labels.c
+    same = (table.window_id == label.window_id, table.task == label.task, table.rater == label.rater)
+    chosen = select(table.value, table.source, table.confidence).where(*same, table.withdrawn.is_(None))
+    found = connection.execute(chosen.order_by(table.row.desc()).limit(1)).first()
+    return (found.value, found.source, found.confidence) if found else None
 
 
 def withdraw(connection: Connection, label_id: str, now: float) -> bool:

@@ -193,6 +193,9 @@ class FakeTrainer:
             "unjudged": sum(alert["verdict"] is None for alert in self.alerts),
         }  # fmt: skip
 
+    def do_system(self) -> dict[str, Any]:
+        return {"free": 8e11, "total": 1e12, "database": 5e9, "expires": {"root": NOW + 9e7}}
+
     def do_agents(self) -> list[dict[str, Any]]:
         return self.agents
 

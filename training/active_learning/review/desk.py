@@ -114,7 +114,7 @@ class Desk:
             return
         if fresh:
             self.given.append(Given(label_id, click))
-            self.outcome = Outcome("good", f"Stored: {click.value}, by {click.rater}.")
+        self.outcome = Outcome("good", f"Stored: {click.value}, by {click.rater}.")
 
     def undo(self, tray: Tray) -> None:
         """Withdraw the label given last."""
