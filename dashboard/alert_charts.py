@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from training.active_learning.review.look import GREEN, ORANGE, Look
+from training.active_learning.review.look import GREEN, PURPLE, Look
 
 OPEN = "no verdict"
 VERDICTS = ("true alarm", "false alarm", "unsure", OPEN)
@@ -33,7 +33,7 @@ def course_chart(rows: Sequence[Mapping[str, Any]], look: Look) -> Any:
          "order": VERDICTS.index(row["verdict"])}
         for row in rows
     ]  # fmt: skip
-    scale = alt.Scale(domain=list(VERDICTS), range=[GREEN, look.second, ORANGE, look.quiet])
+    scale = alt.Scale(domain=list(VERDICTS), range=[GREEN, look.second, PURPLE, look.quiet])
     legend = alt.Legend(title=None, orient="top", direction="horizontal", symbolType="square")
     return (
         alt.Chart(alt.Data(values=values), height=185)

@@ -74,11 +74,12 @@ def gather(connection: Connection, task: Task, version: int) -> Evidence:
         w.window_id: float(x) for run, own in zip(runs, within, strict=True) for w, x in zip(run, own, strict=True)
     }
     tops = {run[0].window_id: float(level) for run, level in zip(runs, highest, strict=True)}
+    names: dict[tuple[str, int], int] = {}  # of clusters, numbered alike in both samples
     return Evidence(
         threshold,
         _counts(connection, task, version, len(alerting), len(quiet)),
-        _scored([levels[w.window_id] for w in alerting], alerting),
-        _scored([w.probability for w in quiet], quiet),
+        _scored([levels[w.window_id] for w in alerting], alerting, names),
+        _scored([w.probability for w in quiet], quiet, names),
         _verdicts(connection, task, version, tops),
     )
 
@@ -119,14 +120,14 @@ def _runs(alerting: Sequence[_Window]) -> list[list[_Window]]:
     return runs
 
 
-def _scored(levels: Sequence[float], windows: Sequence[_Window]) -> Scored:
+def _scored(levels: Sequence[float], windows: Sequence[_Window], names: dict[tuple[str, int], int]) -> Scored:
     judged = [(level, w) for level, w in zip(levels, windows, strict=True) if w.event is not None]
     return Scored(
         np.array(levels, float),
         np.array([level for level, _ in judged], float),
         np.array([bool(w.event) for _, w in judged], bool),
         np.array([w.weight for _, w in judged], float),
-        [f"{w.session} {int(w.start // CLUSTER_S)}" for _, w in judged],
+        [names.setdefault((w.session, int(w.start // CLUSTER_S)), len(names)) for _, w in judged],
     )
 
 

@@ -51,14 +51,14 @@ class Scored:
         judged_levels: float [n], of those that were judged.
         events: bool [n], whether the event was there.
         weights: float [n] above 0, of the judged ones relative to one another.
-        clusters: n names, see `JudgedWindows`.
+        clusters: n names or numbers, see `JudgedWindows`.
     """
 
     levels: Floats
     judged_levels: Floats
     events: NDArray[np.bool_]
     weights: Floats
-    clusters: Sequence[str]
+    clusters: Sequence[str] | Sequence[int]
 
 
 @dataclass(frozen=True)
