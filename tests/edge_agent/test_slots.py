@@ -163,3 +163,11 @@ def test_a_full_disk_keeps_the_incumbent(tmp_path: Path, monkeypatch: pytest.Mon
         found.accept(TWO)
     monkeypatch.undo()
     assert started(tmp_path) == 1
+
+
+def test_heads_for_another_expression_model_are_passed_over_with_nothing_held_against_them(tmp_path: Path) -> None:
+    Slots(tmp_path, LOAD).accept(ONE)
+    other = Slots(tmp_path, partial(Heads, tasks=DEFAULT_TASKS, backbone="ab" * 32))
+    assert other.start() is None
+    assert "is for expression model" in other.words
+    assert version_of(Slots(tmp_path, LOAD).accept(ONE)) == 1, "as after a downgrade"

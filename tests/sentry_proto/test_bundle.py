@@ -56,3 +56,9 @@ def test_damaged_metadata_is_refused(case: str) -> None:
     damage(raw)
     with pytest.raises(error):
         BundleMetadata.from_json(json.dumps(raw))
+
+
+def test_a_bundle_from_before_the_expression_model_was_written_down_is_read() -> None:
+    raw = json.loads(metadata().to_json())
+    del raw["backbone"]
+    assert BundleMetadata.from_json(json.dumps(raw)).backbone == ""
