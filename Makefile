@@ -38,8 +38,8 @@ test: $(VENV)/dev.stamp
 	$(PYTEST) $(SIDE_BY_SIDE)
 
 test-all: test
-	$(PYTEST) $(SIDE_BY_SIDE) -m "(slow or shared) and not soak and not ($(PROCESSES))" --timeout 600
-	$(PYTEST) -n 2 --dist loadfile -m "($(PROCESSES)) and not soak" --timeout 600
+	$(PYTEST) $(SIDE_BY_SIDE) -m "(slow or shared) and not soak and not ($(PROCESSES))" --timeout 600 --durations 12
+	$(PYTEST) -n 2 --dist loadfile -m "($(PROCESSES)) and not soak" --timeout 600 --durations 12
 
 FUZZED := "agent frame" "trainer frame" "record" "control request" "bundle metadata" "answers" "session.json" "task file"
 fuzz: $(VENV)/dev.stamp

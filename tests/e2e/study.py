@@ -110,8 +110,9 @@ class Study:
         return self.control.call("status")
 
     def agent(self, name: str) -> Any:
-        """What the trainer knows of one agent."""
-        return next((agent for agent in self.control.call("agents") if agent["name"] == name), None)
+        """What the trainer knows of one agent; one whose key it has not read yet is not alive."""
+        unheard = {"alive": False}
+        return next((agent for agent in self.control.call("agents") if agent["name"] == name), unheard)
 
     def stop(self, process: subprocess.Popen[str], timeout_s: float = 20) -> str:
         """End a process politely and return what it printed."""

@@ -63,7 +63,7 @@ def test_the_loop_closes_and_survives_a_killed_trainer(study: Study, shared_dir:
     live = study.start_agent(
         "lab-1", keys["lab-1"], videos / TENSE, "--participant", "P01", "--loop", "--audit", 1, "--speed", 4, "--fps", 4
     )
-    eventually(lambda: (study.agent("lab-1") or {}).get("alive"), 60, "the live agent beats")
+    eventually(lambda: study.agent("lab-1")["alive"], 60, "the live agent beats")
     text = labels_for(sent)
     accepted = study.control.call("import_labels", text=text)["stored"]
     assert accepted == len(sent)
