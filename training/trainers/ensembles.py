@@ -1,9 +1,9 @@
-"""What ensembles of state heads share: who is left out of which member, the temperature, and what members say together.
+"""What ensembles of state heads share: who is left out of which member, the calibration, and what members say together.
 
 Member k never sees the people of fold k (a fold is a hash of the person's name, so it is the same in every version and
 nothing leaks through a warm start). What it does see is resampled with Poisson(1) counts (online bagging, Oza and
-Russell 2001), which leaves out more people. The temperature (Guo et al. 2017) is fitted on what the members that never
-saw a person predict for that person, averaged as the ensemble is.
+Russell 2001), which leaves out more people. The temperature and the place of the lines between the classes are fitted
+on what the members that never saw a person predict for that person, averaged as the ensemble is.
 """
 
 from __future__ import annotations
@@ -14,17 +14,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sentry_proto.types import Float32
-from training.active_learning.uncertainty import SMALLEST, entropy, mutual_information
+from training.active_learning.uncertainty import entropy, mutual_information
 
 PEOPLE_TO_RESAMPLE = 5
 """From so many people on, people are resampled; below, windows are."""
 
-TEMPERATURES = np.geomspace(0.25, 8.0, 41)
 TEMPERATURE_SPREAD = 0.25
-"""Standard deviation of the prior on log temperature, around 0: a few people must not say much about it."""
+SHIFT_SPREAD = 1.0
+"""Standard deviations of the priors on log temperature and on what is added to the logits of a class, around 0: a few
+people must not say much about them."""
+
+CALIBRATION_STEPS = 50
+"""Of L-BFGS at most, over one number more than there are classes."""
 
 Array = NDArray[np.floating[Any]]
 
@@ -94,20 +99,49 @@ def unseen(groups: Sequence[str], counts: NDArray[np.float64]) -> NDArray[np.boo
     return never
 
 
-def fit_temperature(
-    logits: Float32, allowed: NDArray[np.bool_], weights: NDArray[np.float64], never_seen: NDArray[np.bool_]
-) -> float:
-    """The temperature with the least loss of the ensembles that never saw the person; 1 where there are none."""
-    asked = never_seen.T[:, :, None]
+def calibrated(
+    logits: Float32,
+    bias: Float32,
+    allowed: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    never_seen: NDArray[np.bool_],
+) -> tuple[float, Float32]:
+    """The temperature, and the biases [K, C] moved by as much for every member, with the least loss on people unseen.
+
+    Bias-corrected temperature scaling (Alexandari, Kundaje and Shrikumar 2020, arXiv:1901.06852). Members are fitted
+    closely to the few labels that show a rare state, so new windows of it score lower than those did; what is said of
+    people whom a member never saw tells by how much, and where the line between the classes belongs.
+
+    Args:
+        logits: float32 [N, K, C], with `bias` [K, C] already in them.
+        allowed: bool [N, C], the classes that each label leaves possible.
+        weights: float64 [N].
+        never_seen: bool [K, N], see `unseen`; where no window is, the temperature is 1 and nothing moves.
+    """
     judged = never_seen.any(0)
     if not judged.any():
-        return 1.0
-    evidence = np.zeros(len(TEMPERATURES))
-    for number, temperature in enumerate(TEMPERATURES):
-        mean = (softmax(logits / temperature) * asked).sum(1)[judged] / asked.sum(1)[judged]
-        evidence[number] = weights[judged] @ np.log(np.maximum((mean * allowed[judged]).sum(-1), SMALLEST))
-    prior = 0.5 * (np.log(TEMPERATURES) / TEMPERATURE_SPREAD) ** 2
-    return float(TEMPERATURES[int(np.argmin(prior - evidence))])
+        return 1.0, bias
+    scores = torch.from_numpy(logits[judged].astype(np.float64))
+    counted = torch.from_numpy(weights[judged])
+    asked = torch.from_numpy(never_seen.T[judged])
+    shares = asked / asked.sum(1, keepdim=True)
+    possible = shares.log()[:, :, None].where(torch.from_numpy(allowed[judged])[:, None], -torch.inf)
+    log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    shift = torch.zeros(logits.shape[-1], dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([log_temperature, shift], max_iter=CALIBRATION_STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        probabilities = (scores * (-log_temperature).exp() + shift).log_softmax(-1)
+        evidence = counted @ (probabilities + possible).flatten(1).logsumexp(-1)
+        prior = (log_temperature / TEMPERATURE_SPREAD).square() + (shift / SHIFT_SPREAD).square().sum()
+        total: torch.Tensor = 0.5 * prior - evidence
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    temperature = float(log_temperature.detach().exp())
+    return temperature, bias + np.float32(temperature) * shift.detach().numpy().astype(np.float32)
 
 
 def softmax(logits: Array) -> Array:

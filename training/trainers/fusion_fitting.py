@@ -28,7 +28,7 @@ from sentry_proto.tasks import Task
 from sentry_proto.types import Float32
 from training.evaluation.gate import class_balance
 from training.feature_space import FeatureSpace
-from training.trainers.ensembles import HeadOutput, bootstrap, fit_temperature, head_output, unseen
+from training.trainers.ensembles import HeadOutput, bootstrap, calibrated, head_output, unseen
 from training.trainers.fusion_network import FusionNetwork, as_tensors
 from training.trainers.state_heads import MOST_BALANCE, centre_and_scale, class_ranks
 from training.windows import Rows, WindowSet
@@ -253,7 +253,9 @@ def _head(
 ) -> FusionHead:
     labelled = target.weights > 0
     logits = _affine(vectors[labelled], weights, bias)
-    temperature = fit_temperature(logits, target.labels[labelled], target.weights[labelled], never_seen[:, labelled])
+    temperature, bias = calibrated(
+        logits, bias, target.labels[labelled], target.weights[labelled], never_seen[:, labelled]
+    )
     return FusionHead(task, network, weights, bias, temperature)
 
 

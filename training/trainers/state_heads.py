@@ -8,7 +8,7 @@ them; the order of the classes is learned. Ordered: the adjacent-category logit 
 Categorical Data, section 4.1), log p(c + 1) / p(c) = a(c) + w . x with one w for all c. It is a softmax whose weights
 are w times the rank of the class, so both forms are one kind of head, whose class probabilities add up for a verdict.
 
-`training.trainers.ensembles` says who is left out of which member, and how the temperature is fitted.
+`training.trainers.ensembles` says who is left out of which member, and how an ensemble is calibrated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sentry_proto.types import Float32
 from training.evaluation.gate import class_balance
 from training.feature_space import SECOND_SPACE, FeatureSpace
 from training.pooling import seen_columns
-from training.trainers.ensembles import Array, HeadOutput, bootstrap, fit_temperature, head_output, held_out, unseen
+from training.trainers.ensembles import Array, HeadOutput, bootstrap, calibrated, head_output, held_out, unseen
 
 X_CLIP = 6.0
 """Standardised features are clipped here, so that one wild column cannot decide a window."""
@@ -105,7 +105,7 @@ def fit_head(
     start = _rebase(warm_start, task, members, centre, scale)
     ranks = class_ranks(task) if ordered else np.eye(len(task.classes), dtype=np.float32)
     matrix, bias = _optimise(x, allowed, resampled, start, ranks)
-    temperature = fit_temperature(_logits(x, matrix, bias), allowed, balanced, unseen(groups, resampled))
+    temperature, bias = calibrated(_logits(x, matrix, bias), bias, allowed, balanced, unseen(groups, resampled))
     return TaskHead(task, centre, scale, matrix, bias, temperature, space)
 
 
