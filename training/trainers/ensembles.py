@@ -113,7 +113,8 @@ def calibrated(
     people whom a member never saw tells by how much, and where the line between the classes belongs.
 
     Args:
-        logits: float32 [N, K, C], with `bias` [K, C] already in them.
+        logits: float32 [N, K, C].
+        bias: float32 [K, C], of the members; already in the logits.
         allowed: bool [N, C], the classes that each label leaves possible.
         weights: float64 [N].
         never_seen: bool [K, N], see `unseen`; where no window is, the temperature is 1 and nothing moves.
