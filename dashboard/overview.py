@@ -119,7 +119,10 @@ def _waits(status: Mapping[str, Any]) -> Html:
     line = joined([state, " ", muted(f"{last}{', ' + learner['last_verdict'] if learner['last_verdict'] else ''}")])
     waits = sorted(learner["waits_for"].items(), key=itemgetter(1))
     rows = [[tag("b", ", ".join(t for t, _ in same)), words] for words, same in groupby(waits, key=itemgetter(1))]
-    return joined([tag("p", line, "s-line"), table(("Task", "Waits for"), rows) if rows else ""])
+    aside = learner.get("set_aside", 0)
+    words = f"{aside} labelled windows are set aside: another expression model saw them than the one in force."
+    note = tag("p", words, "s-muted") if aside else ""
+    return joined([tag("p", line, "s-line"), note, table(("Task", "Waits for"), rows) if rows else ""])
 
 
 def _story(chapters: Sequence[Chapter], now: float) -> Html:

@@ -80,7 +80,8 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         if link:
             stack.callback(link.outbox.close)
             link.forget(consents.withdrawn_ids())
-        observer = preview.observer(selector) if preview else Observer(selector)
+        seen_by = expression.sha256
+        observer = preview.observer(selector, seen_by) if preview else Observer(selector, seen_by)
         watch = Watch(observer, state, permit, link.outbox.put if link else discard, slots.confirm)
         alive = stack.enter_context(closing(watchdog()))
         frames = capture(source, stop)

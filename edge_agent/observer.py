@@ -57,13 +57,17 @@ def usable(features: FeatureWindow) -> bool:
 class Observer:
     """Judges the windows of one stream, across participants and sessions.
 
+    Args:
+        selector: which windows are sent.
+        expression: hex SHA-256 of the expression model that runs, for the windows to name; empty not to say.
+
     Attributes:
         windows, no_data: windows judged, and those that were no data.
         alerts: raised so far.
     """
 
-    def __init__(self, selector: Selector) -> None:
-        self._selector = selector
+    def __init__(self, selector: Selector, expression: str = "") -> None:
+        self._selector, self._expression = selector, expression
         self._board, self._generic = AlertBoard(), AlertBoard()
         self._version = -1
         self._now = 0.0
@@ -108,6 +112,7 @@ class Observer:
                 predictions=tuple(predictions),
                 consent_id=seen.consent_id,
                 audit_probability=decision.audit_probability,
+                expression=self._expression,
             )
         ]
 

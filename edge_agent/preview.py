@@ -56,9 +56,9 @@ class Preview:
         """The shipped models, listened in on."""
         return SeenPerception(self, schedule, expression)
 
-    def observer(self, selector: Selector) -> Observer:
+    def observer(self, selector: Selector, expression: str = "") -> Observer:
         """An observer, listened in on."""
-        return SeenObserver(self, selector)
+        return SeenObserver(self, selector, expression)
 
     def saw(self, image: Image, result: FrameResult, face: Float32 | None, body: Float32 | None) -> None:
         """A frame passed: its result, float32 [478, 2] face points and [33, 4] body points in pixels, if seen."""
@@ -216,8 +216,8 @@ class SeenPerception(Perception):
 class SeenObserver(Observer):
     """Tells a preview of each window."""
 
-    def __init__(self, preview: Preview, selector: Selector) -> None:
-        super().__init__(selector)
+    def __init__(self, preview: Preview, selector: Selector, expression: str = "") -> None:
+        super().__init__(selector, expression)
         self._preview = preview
 
     def window(

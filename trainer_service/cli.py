@@ -271,6 +271,9 @@ def _status(status: Mapping[str, Any]) -> str:
     model = f"model version {version} is live" if version else "no model is published yet"
     about = [f"{model}; {totals} of {status['people']} people", *_trial(status["rollout"])]
     about.append(f"learner: {learner['state']}")
+    if learner["set_aside"]:
+        why = "another expression model saw them than the one in force"
+        about.append(f"  {learner['set_aside']} labelled windows are set aside: {why}")
     return "\n".join([*about, *waits, *_stream(learner["stream"]), *_personal(learner["personal"])])
 
 

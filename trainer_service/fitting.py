@@ -20,6 +20,7 @@ from sentry_proto.tasks import Task
 from sentry_proto.types import FeatureWindow, Float32, Window
 from trainer_service import registry, schema
 from trainer_service.candidate import make_candidate, needed
+from trainer_service.expression import names_of, set_aside
 from trainer_service.jobs import THRESHOLD, Finding, Job, Learn, Observe, Outcome, Prepare, Republish
 from trainer_service.labels import Opinion
 from trainer_service.opinions import OpinionFeed
@@ -41,11 +42,11 @@ class Workbench:
     """Does the learner's jobs, one after another."""
 
     def __init__(self, store: Store, tasks: Sequence[Task], backbone: str = "") -> None:
-        self._store, self._backbone = store, backbone
+        self._store, self._backbone, self._names = store, backbone, names_of(backbone)
         self._tasks = {task.name: task for task in tasks}
-        self._feeds = {task.name: OpinionFeed(task.name) for task in tasks}
+        self._feeds = {task.name: OpinionFeed(task.name, self._names) for task in tasks}
         self._pooled: dict[str, Float32] = {}
-        self._stream = StreamFeed(store, tasks, self._look_up)
+        self._stream = StreamFeed(store, tasks, self._look_up, self._names)
 
     def warm_up(self) -> None:
         """Pay for first calls (compilation, thread pools) before a person waits for them."""
@@ -66,17 +67,24 @@ class Workbench:
         held = self._opinions(self._tasks)
         for opinions in held.values():
             self._fetch(needed(opinions))
-        return Outcome(stocks={name: stock(self._tasks[name], opinions) for name, opinions in held.items()})
+        with self._store.read() as connection:
+            aside = set_aside(connection, self._names)
+        stocks = {name: stock(self._tasks[name], opinions) for name, opinions in held.items()}
+        return Outcome(stocks=stocks, set_aside=aside)
 
     @do.register
     def _(self, job: Observe) -> Outcome:
         behind = self._stream.step()
-        complaints = {} if behind or not job.parent else self._complaints(job)
-        return Outcome(stream=self._stream.watch.describe(), behind=behind, complaints=complaints)
+        foreign = not behind and bool(job.live) and not self._fits(self._backbone_of(job.live))
+        complaints = {} if behind or foreign or not job.parent else self._complaints(job)
+        return Outcome(stream=self._stream.watch.describe(), behind=behind, complaints=complaints, foreign=foreign)
 
     @do.register
     def _(self, job: Learn) -> Outcome:
-        heads, metrics = self._live(job.parent)
+        heads, metrics, backbone = self._live(job.parent)
+        parent = job.parent
+        if not self._fits(backbone):  # heads on other features are nothing to start from or to be compared with
+            heads, metrics, parent = {}, {}, 0
         findings = []
         for name, held in self._opinions(job.tasks).items():
             live = metrics.get(name, {})
@@ -86,16 +94,16 @@ class Workbench:
                 kept = {THRESHOLD: live[THRESHOLD]} if THRESHOLD in live else {}
                 heads[name], metrics[name] = candidate, {**finding.metrics, **kept}
         if not any(finding.passed for finding in findings):
-            return Outcome(tuple(findings))
+            return Outcome(tuple(findings), parent=parent)
         reasons = {finding.task: finding.reason for finding in findings}
-        return self._compose(heads, metrics, reasons, job.version, job.parent, job.now, tuple(findings))
+        return self._compose(heads, metrics, reasons, job.version, parent, job.now, self._backbone, tuple(findings))
 
     @do.register
     def _(self, job: Republish) -> Outcome:
-        heads, metrics = self._live(job.source)
+        heads, metrics, backbone = self._live(job.source)
         for name, threshold in job.thresholds.items():
             metrics[name] = {**metrics[name], THRESHOLD: threshold}
-        return self._compose(heads, metrics, {}, job.version, job.source, job.now)
+        return self._compose(heads, metrics, {}, job.version, job.source, job.now, backbone)
 
     def _complaints(self, job: Observe) -> dict[str, str]:
         with self._store.read() as connection:
@@ -106,7 +114,7 @@ class Workbench:
         held = {name: [one for one in opinions if one.window_id in scored] for name, opinions in everything.items()}
         if not any(len(some) >= LEAST_WINDOWS for some in held.values()):
             return {}
-        (live, _), (parent, _) = self._live(job.live), self._live(job.parent)
+        (live, *_), (parent, *_) = self._live(job.live), self._live(job.parent)
         found = {}
         for name in [name for name in job.tasks if name in live and name in parent]:
             pooled = self._fetch(held[name])
@@ -123,17 +131,26 @@ class Workbench:
         version: int,
         parent: int,
         now: float,
+        backbone: str,
         findings: tuple[Finding, ...] = (),
     ) -> Outcome:
         abstaining = {name: reasons.get(name, NOT_YET) for name in self._tasks if name not in heads}
         applied = {name: replace(head, task=self._task(name, metrics[name])) for name, head in heads.items()}
-        bundle = export_bundle(applied, version, parent, now, abstaining, metrics, backbone=self._backbone)
-        return Outcome(findings, bundle, tuple(heads), metrics)
+        bundle = export_bundle(applied, version, parent, now, abstaining, metrics, backbone=backbone)
+        return Outcome(findings, bundle, tuple(heads), metrics, parent=parent)
 
-    def _live(self, version: int) -> tuple[dict[str, TaskHead], dict[str, Mapping[str, Any]]]:
-        """Heads and metrics of a published version, of those tasks whose classes are still the same."""
+    def _fits(self, backbone: str) -> bool:
+        """Whether heads with this in their metadata are for the expression model that is in force."""
+        return backbone in self._names
+
+    def _backbone_of(self, version: int) -> str:
+        with self._store.read() as connection:
+            return load_bundle(registry.bundle_of(connection, version))[0].backbone
+
+    def _live(self, version: int) -> tuple[dict[str, TaskHead], dict[str, Mapping[str, Any]], str]:
+        """Heads and metrics of a published version, of those tasks whose classes are still the same; its backbone."""
         if not version:
-            return {}, {}
+            return {}, {}, self._backbone
         with self._store.read() as connection:
             metadata, found = load_bundle(registry.bundle_of(connection, version))
         heads = {
@@ -141,7 +158,7 @@ class Workbench:
             for name, head in found.items()
             if name in self._tasks and head.task.classes == self._tasks[name].classes
         }
-        return heads, {name: metadata.metrics.get(name, {}) for name in heads}
+        return heads, {name: metadata.metrics.get(name, {}) for name in heads}, metadata.backbone
 
     def _task(self, name: str, metrics: Mapping[str, Any]) -> Task:
         """A task as configured, with the threshold that was applied to it since."""

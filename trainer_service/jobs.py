@@ -92,6 +92,9 @@ class Outcome:
         stream: of an `Observe`, what is known of the stream, as `StreamWatch.describe` gives it.
         behind: whether an `Observe` has left something for the next one.
         complaints: of an `Observe`, task name -> why the live version should go back to its parent.
+        foreign: of an `Observe`, whether that version is for another expression model than the one in force.
+        parent: of a bundle, the version that it builds on; 0 where that is for another expression model.
+        set_aside: of a `Prepare`, labelled windows that another expression model saw.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -102,6 +105,9 @@ class Outcome:
     behind: bool = False
     complaints: Mapping[str, str] = field(default_factory=dict)
     stocks: Mapping[str, Stock] = field(default_factory=dict)
+    foreign: bool = False
+    parent: int = 0
+    set_aside: int = 0
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,7 @@ class Learner(threading.Thread):
         self._state = "idle"
         self._stopping = False
         self._waits_for: dict[str, str] = {}
+        self._set_aside = 0
         self._stream: Mapping[str, Any] = {"tasks": {}, "drifts": []}
         self._observed: stream_feed.Extent | None = (0, 0, 0, 0)
         self._drifted: float | None = None
@@ -136,6 +137,7 @@ class Learner(threading.Thread):
             "last_run": last.time if last else None,
             "last_verdict": last.verdict if last else None,
             "waits_for": self._waits_for,
+            "set_aside": self._set_aside,
             "stream": {**self._stream, "audit_probability": self.audit_probability(time.time())},
             "personal": self.personal.describe(),
         }
@@ -259,11 +261,16 @@ class Learner(threading.Thread):
             there = stream_feed.extent(connection)
         behind = there != self._observed
         complaints: Mapping[str, str] = {}
+        foreign = False
         while behind and self._requests.empty() and not self._stopping:
             outcome = self._worker.ask(self._observation())
             self._stream, behind, complaints = outcome.stream, outcome.behind, outcome.complaints
             self._observed = None if behind else there
-        if complaints:
+            foreign = outcome.foreign
+        if foreign and self.rollout.trial:
+            self._step_back(BY_CANARY, "it is for another expression model than the one in force")
+            self._requests.put(_Look())
+        elif complaints:
             self._step_back(BY_ERROR, "; ".join(f"{task}: {words}" for task, words in complaints.items()))
         drifted = self._newest_drift(self._tasks)
         if drifted is not None and drifted > (self._drifted or 0.0):
@@ -285,7 +292,11 @@ class Learner(threading.Thread):
         """What there is to learn from; while there is no label, a worker that still starts need not be asked."""
         with self._store.read() as connection:
             labelled = connection.scalar(select(schema.labels.c.row).limit(1)) is not None
-        return self._worker.ask(Prepare()).stocks if labelled else {t.name: policy.stock(t, []) for t in self._tasks}
+        if not labelled:
+            return {task.name: policy.stock(task, []) for task in self._tasks}
+        outcome = self._worker.ask(Prepare())
+        self._set_aside = outcome.set_aside
+        return outcome.stocks
 
     def _gather(self, stocks: Mapping[str, Stock], by_hand: bool) -> list[_Evidence]:
         now = time.time()
@@ -309,7 +320,8 @@ class Learner(threading.Thread):
         now, parent, version = time.time(), self.model_version, self._next_version()
         outcome = self._worker.ask(Learn(tuple(known.task.name for known in due), version, parent, now))
         looked = {known.task.name: known for known in due}
-        first = self.rollout.first_agent() if outcome.bundle is not None else None
+        parent = outcome.parent
+        first = self.rollout.first_agent() if parent and outcome.bundle is not None else None
         passed, where = (registry.PUBLISHED, "") if first is None else (registry.CANARY, f"; {first} tries it first")
         decisions = [
             Decision(

@@ -14,14 +14,22 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from trainer_service import schema
+from trainer_service.expression import UNSAID
 from trainer_service.labels import Opinion
 
 
 class OpinionFeed:
-    """The opinions on one task; a window from before its person's baseline is left out, since no head scores it."""
+    """The opinions on one task, on windows that one expression model saw.
 
-    def __init__(self, task: str) -> None:
-        self._task = task
+    A window from before its person's baseline is left out, since no head scores it.
+
+    Args:
+        task: its name.
+        names: of the expression model, see `expression.names_of`.
+    """
+
+    def __init__(self, task: str, names: tuple[str, ...] = UNSAID) -> None:
+        self._task, self._names = task, names
         self._start_over()
 
     def _start_over(self) -> None:
@@ -39,7 +47,7 @@ class OpinionFeed:
             self._start_over()
         for row in connection.execute(_CHOSEN.where(stands, label.row > self._last).order_by(label.row)):
             self._last, self._count = row.row, self._count + 1
-            if row.baseline_seconds > 0:
+            if row.baseline_seconds > 0 and row.expression in self._names:
                 self._take(row)
         return list(self._held)
 
@@ -68,7 +76,8 @@ class OpinionFeed:
 _label, _window, _person = schema.labels.c, schema.windows.c, schema.people.c
 _CHOSEN = select(
     _label.row, _label.window_id, _label.rater, _label.value, _label.confidence,
-    _window.participant, _window.session, _window.start, _window.baseline_seconds, _person.partition,
+    _window.participant, _window.session, _window.start, _window.baseline_seconds, _window.expression,
+    _person.partition,
 ).select_from(
     schema.labels.join(schema.windows, _label.window_id == _window.window_id).join(
         schema.people, _window.participant == _person.participant

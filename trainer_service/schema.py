@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0004"
+REVISION = "0005"
 """The migration that makes these tables from those of its predecessor; later ones sort later."""
 
 WHOLE = BigInteger().with_variant(Integer, "sqlite")
@@ -59,6 +59,7 @@ windows = Table(
     Column("baseline_seconds", WHOLE, nullable=False),
     Column("camera_states", String, nullable=False),
     Column("consent_id", String, nullable=False),
+    Column("expression", String, nullable=False, server_default=""),
     Column("predictions", JSON, nullable=False),
     Column("received", Float, nullable=False),
     Column("record", LargeBinary, nullable=False),

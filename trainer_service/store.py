@@ -196,6 +196,7 @@ def _put_window(connection: Connection, arrival: Arrival, window: Window, now: f
         "baseline_seconds": features.baseline.seconds,
         "camera_states": features.camera_states,
         "consent_id": window.consent_id,
+        "expression": window.expression,
         "predictions": [vars(prediction) for prediction in window.predictions],
         "received": now,
         "record": arrival.data,

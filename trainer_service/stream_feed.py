@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, func, select
 from sentry_proto.tasks import Task
 from sentry_proto.types import Float32, Stratum
 from trainer_service import schema
+from trainer_service.expression import UNSAID, seen_by
 from trainer_service.store import Store
 
 PORTION = 200
@@ -30,12 +31,16 @@ class StreamFeed:
         store: what it reads.
         tasks: whose labels count.
         pooled_of: window ids -> pooled windows.
+        names: of the expression model whose windows count, see `expression.names_of`.
     """
 
-    def __init__(self, store: Store, tasks: Sequence[Task], pooled_of: PooledOf) -> None:
+    def __init__(
+        self, store: Store, tasks: Sequence[Task], pooled_of: PooledOf, names: tuple[str, ...] = UNSAID
+    ) -> None:
         self._store = store
         self._tasks = tasks
         self._pooled_of = pooled_of
+        self._seen = seen_by(names)
         self._start_over()
 
     def _start_over(self) -> None:
@@ -43,8 +48,8 @@ class StreamFeed:
         from trainer_service.stream_watch import StreamWatch  # noqa: PLC0415
 
         self.watch = StreamWatch(self._tasks)
-        self._windows = _Cursor(schema.windows, schema.windows.c.row, _IS_AUDIT)
-        self._labels = _Cursor(_LABELLED, schema.labels.c.row, _STANDS)
+        self._windows = _Cursor(schema.windows, schema.windows.c.row, _IS_AUDIT & self._seen)
+        self._labels = _Cursor(_LABELLED, schema.labels.c.row, _STANDS & self._seen)
 
     def step(self, most: int = PORTION) -> bool:
         """Take in so many windows and labels at most; whether there is more."""

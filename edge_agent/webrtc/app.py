@@ -118,7 +118,7 @@ def serve(
 
         forget()
         spool = link.outbox.put if link else discard
-        kit = Kit(agent, consents, spool, slots.confirm, selectors.make, models)
+        kit = Kit(agent, consents, spool, slots.confirm, selectors.make, models, expression.sha256)
         lobby, board = Lobby(house, invites(run.data_dir), kit, forget), Board(agent)
         log.info("%s", start_line(options, agent, expression.provider, slots.words or approved.words))
         alive = stack.enter_context(closing(watchdog()))

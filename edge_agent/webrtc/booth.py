@@ -47,6 +47,7 @@ class Kit:
         on_scored: told the model version that has scored a window.
         selector: makes the selection rule of one booth.
         perception: makes the models of one booth.
+        expression: hex SHA-256 of the expression model among them; empty not to say.
     """
 
     agent: State
@@ -55,6 +56,7 @@ class Kit:
     on_scored: Callable[[int], None]
     selector: Callable[[], Selector]
     perception: Callable[[Schedule], Perception]
+    expression: str = ""
 
 
 def scheduled(schedule: Schedule, provider: str = AUTO, path: Path | None = None) -> Perception:
@@ -86,7 +88,7 @@ class Booth:
         self.consent_id = self._permit.consent_id
         self.source = PeerSource(participant, session_name(time.time()), self._stop)
         self.selector = kit.selector()
-        self._observer = Observer(self.selector)
+        self._observer = Observer(self.selector, kit.expression)
         self._loop: Loop | None = None
         self._mark = (0, 0, time.monotonic())
         self._thread = threading.Thread(target=self._run, name=f"booth {participant}", daemon=True)

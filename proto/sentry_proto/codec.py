@@ -44,6 +44,7 @@ from sentry_proto.types import (
 M = TypeVar("M", bound=Message)
 
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _LETTERS = frozenset(CAMERA_STATES.values())
 
 
@@ -95,6 +96,7 @@ def _window_message(window: Window) -> pb.Window:
         consent_id=window.consent_id,
         camera_states=features.camera_states,
         audit_probability=window.audit_probability,
+        expression=window.expression,
     )
 
 
@@ -108,6 +110,8 @@ def _window(message: pb.Window) -> Window:
     _require(0 < message.inclusion_probability <= 1, "window.inclusion_probability", message.inclusion_probability)
     _require(0 <= message.audit_probability <= 1, "window.audit_probability", message.audit_probability)
     _require(len(message.predictions) <= limits.MAX_TASKS, "window.predictions", len(message.predictions))
+    digest = message.expression
+    _require(not digest or _DIGEST.fullmatch(digest) is not None, "window.expression", repr(digest))
     states = message.camera_states
     _require(len(states) == seconds and set(states) <= _LETTERS, "window.camera_states", states)
     centre, scale = _floats(message.baseline, (2, N_SECOND), "window.baseline")
@@ -131,6 +135,7 @@ def _window(message: pb.Window) -> Window:
         predictions=tuple(_prediction(p) for p in message.predictions),
         consent_id=_text(message.consent_id, "window.consent_id"),
         audit_probability=message.audit_probability,
+        expression=message.expression,
     )
 
 

@@ -176,7 +176,7 @@ class Prediction(_message.Message):
     def __init__(self, task: _Optional[str] = ..., probabilities: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., mutual_information: _Optional[float] = ..., alerting: bool = ..., personal: _Optional[_Iterable[float]] = ..., generic_alerting: bool = ...) -> None: ...
 
 class Window(_message.Message):
-    __slots__ = ("window_id", "participant", "session", "start", "end", "layout_id", "seconds", "values", "coverage", "baseline", "baseline_seconds", "stratum", "inclusion_probability", "model_version", "predictions", "consent_id", "camera_states", "audit_probability")
+    __slots__ = ("window_id", "participant", "session", "start", "end", "layout_id", "seconds", "values", "coverage", "baseline", "baseline_seconds", "stratum", "inclusion_probability", "model_version", "predictions", "consent_id", "camera_states", "audit_probability", "expression")
     WINDOW_ID_FIELD_NUMBER: _ClassVar[int]
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +195,7 @@ class Window(_message.Message):
     CONSENT_ID_FIELD_NUMBER: _ClassVar[int]
     CAMERA_STATES_FIELD_NUMBER: _ClassVar[int]
     AUDIT_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    EXPRESSION_FIELD_NUMBER: _ClassVar[int]
     window_id: str
     participant: str
     session: str
@@ -213,7 +214,8 @@ class Window(_message.Message):
     consent_id: str
     camera_states: str
     audit_probability: float
-    def __init__(self, window_id: _Optional[str] = ..., participant: _Optional[str] = ..., session: _Optional[str] = ..., start: _Optional[float] = ..., end: _Optional[float] = ..., layout_id: _Optional[str] = ..., seconds: _Optional[int] = ..., values: _Optional[bytes] = ..., coverage: _Optional[bytes] = ..., baseline: _Optional[bytes] = ..., baseline_seconds: _Optional[int] = ..., stratum: _Optional[str] = ..., inclusion_probability: _Optional[float] = ..., model_version: _Optional[int] = ..., predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., consent_id: _Optional[str] = ..., camera_states: _Optional[str] = ..., audit_probability: _Optional[float] = ...) -> None: ...
+    expression: str
+    def __init__(self, window_id: _Optional[str] = ..., participant: _Optional[str] = ..., session: _Optional[str] = ..., start: _Optional[float] = ..., end: _Optional[float] = ..., layout_id: _Optional[str] = ..., seconds: _Optional[int] = ..., values: _Optional[bytes] = ..., coverage: _Optional[bytes] = ..., baseline: _Optional[bytes] = ..., baseline_seconds: _Optional[int] = ..., stratum: _Optional[str] = ..., inclusion_probability: _Optional[float] = ..., model_version: _Optional[int] = ..., predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., consent_id: _Optional[str] = ..., camera_states: _Optional[str] = ..., audit_probability: _Optional[float] = ..., expression: _Optional[str] = ...) -> None: ...
 
 class Alert(_message.Message):
     __slots__ = ("alert_id", "participant", "session", "task", "start", "end", "probability", "threshold", "model_version", "window_id", "consent_id")

@@ -120,6 +120,7 @@ class Window:
     Attributes:
         inclusion_probability: of being sent by whichever draw, in 0..1.
         audit_probability: of the audit draw alone, as it was in force; 0 where the agent does not say.
+        expression: hex SHA-256 of the expression model that saw the face; empty where the agent does not say.
     """
 
     window_id: str
@@ -130,6 +131,7 @@ class Window:
     predictions: tuple[Prediction, ...]
     consent_id: str
     audit_probability: float = 0.0
+    expression: str = ""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from trainer_service.jobs import Prepare, Republish
 from trainer_service.keyring import Home
 from trainer_service.learner import Learner
 from trainer_service.publisher import Publisher
+from trainer_service.rollout import Rollout
 from trainer_service.store import Store
 from trainer_service.worker import LearnerFailed, Worker
 from training.export.state_heads import export_bundle, load_bundle
@@ -241,6 +242,33 @@ def test_a_version_that_errs_more_than_its_parent_would_goes_back_by_itself(scho
     time.sleep(1)
     assert len(school.decisions()) == 3, "and stays there"
     watchful.stop()
+
+
+def test_a_trial_of_heads_for_another_expression_model_ends_with_a_decision(school: School) -> None:
+    school.teach(69)
+    eventually(lambda: school.models() == {1: "current"}, 60, "version 1")
+    school.learner.stop()
+    with school.store.read() as connection:
+        metadata, heads = load_bundle(registry.bundle_of(connection, 1))
+    bundle = export_bundle(heads, 2, 1, time.time(), metadata.abstaining, metadata.metrics)
+    model = registry.Model(2, 1, time.time(), ("stress",), metadata.metrics, bundle)
+    decision = registry.Decision(time.time(), "labels", "stress", registry.CANARY, "", 2, 1, 2, 69, 6, {}, 69)
+    rollout = Rollout(school.store, school.publisher, seconds=60.0)
+    rollout.publish(model, [decision], first="away")
+    worker = Worker(school.store.database, DEFAULT_TASKS, "ab" * 32)
+    learner = Learner(
+        school.store, school.publisher, worker, DEFAULT_TASKS, 10, school.published.set,
+        rollout=Rollout(school.store, school.publisher, seconds=60.0),
+    )  # fmt: skip
+    assert learner.rollout.trial is not None
+    learner.start()
+    newest = school.decided(3)[0]
+    assert (newest["trigger"], newest["version"]) == ("canary", 3)
+    assert "it is for another expression model than the one in force" in newest["reason"]
+    eventually(lambda: school.models()[3] == "current", 10, "the heads before it are for all again")
+    eventually(lambda: learner.describe()["set_aside"] == 69, 20, "the labelled windows are counted")
+    assert learner.rollout.trial is None
+    learner.stop()
 
 
 def publish_inverted(school: School) -> None:
