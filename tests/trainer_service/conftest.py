@@ -76,6 +76,7 @@ BOTH = {
         "backup",
         "control_api",
         "erasure",
+        "expression",
         "judged_feed",
         "labels",
         "metrics",
