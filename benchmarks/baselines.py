@@ -192,7 +192,7 @@ def play(name: str, stream: Stream, seed: int) -> tuple[list[int], list[float], 
         wanted = max(0, round(OFFERED * len(stream) * (number / ROUNDS) ** 2) - len(labelled))
         if ours is not None and isinstance(model, Sentry):
             ours.watch(come, model.head)
-            new = ours.ask(wanted, set(labelled))
+            new = ours.ask(wanted)
         else:
             waiting = generator.permutation(np.setdiff1d(np.arange(int(come[-1]) + 1), labelled))
             new = [int(row) for row in model.query(waiting)[:wanted]]

@@ -7,7 +7,7 @@ fit (`training.trainers.state_heads`) learns from all labels. The score is balan
 not in the stream. `random` takes any window, `entropy`, `margin` and `mutual information` take those of which the head
 is least certain now, among everything that has come. `ours` sees less: the agent's selector decides once, when a window
 comes, whether it is sent, and the rater gets what the trainer's queue would show of those: audit, alerting and
-uncertain windows in turns, the last by `diverse_batch`.
+uncertain windows in turns, the last by `diverse_batch`, and the neighbours of those in which the event was confirmed.
 
 The streams are in `benchmarks.label_streams`; those whose data are absent are left out and named. Where the target is
 not reached, all labels that were offered are counted, and the table says how often. The spread is the standard
@@ -21,7 +21,6 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from benchmarks.label_streams import HOP_S, RARE, Floats, Maker, Rows, Stream, m
 from edge_agent.alerts import AlertMachine
 from sentry_proto.types import Stratum
 from training.active_learning.diversity import diverse_batch
+from training.active_learning.neighbours import starts_around
 from training.active_learning.selection import Selector
 from training.active_learning.uncertainty import entropy, margin, mutual_information, rank
 from training.evaluation.gate import figures
@@ -55,8 +55,10 @@ LITTLE = 0.1
 BUDGET_PER_HOUR = 120.0
 """A sixth of the windows: hours stand for a study's days here, and the default would not let all labels through."""
 
-QUEUE_POOL = 200
-"""Uncertain windows that the queue compares with one another."""
+QUEUE_POOL, JUST_HAD = 200, 20
+"""Uncertain windows that the queue compares with one another, and with the last labelled ones."""
+
+WINDOW_S = 30.0
 
 MEASURES: Mapping[str, Callable[[HeadOutput], NDArray[np.floating[Any]]]] = {
     "entropy": lambda said: entropy(said.mean),
@@ -84,12 +86,14 @@ class Agent:
 
 @dataclass
 class Ours:
-    """The selector of each person's agent, and the trainer's queue of what they have sent."""
+    """The selector and the shelf of each person's agent, and the trainer's queue of what they have sent."""
 
     stream: Stream
     generator: np.random.Generator
     agents: dict[str, Agent] = field(default_factory=dict)
     sent: dict[Stratum, list[int]] = field(default_factory=lambda: {stratum: [] for stratum in Stratum})
+    shelf: dict[tuple[str, float], int] = field(default_factory=dict)
+    given: list[int] = field(default_factory=list)
     urgency: dict[int, float] = field(default_factory=dict)
 
     def watch(self, rows: Rows, head: TaskHead | None) -> None:
@@ -103,29 +107,48 @@ class Ours:
             event = None if said is None or stream.event is None else float(said.mean[place, stream.event])
             alerting = agent.alerting(now, event)
             stratum = agent.selector.decide(now, doubt, alerting, person, stream.looks[row]).stratum
+            self.urgency[row] = 0.0 if said is None else float(said.entropy[place])
             if stratum is not None:
                 self.sent[stratum].append(row)
-                self.urgency[row] = 0.0 if said is None else float(said.entropy[place])
+            else:
+                self.shelf[person, now] = row
 
     def _agent(self) -> Agent:
         alert = self.stream.task.alert
         selector = Selector(self.generator, budget_per_hour=BUDGET_PER_HOUR, hop_s=HOP_S)
         return Agent(selector, AlertMachine(alert) if alert else None)
 
-    def ask(self, count: int, labelled: set[int]) -> list[int]:
-        """What the queue shows: strata in turns, the uncertain ones by entropy and diversity, others newest first."""
-        turns = []
-        for stratum, rows in self.sent.items():
-            waiting = [row for row in reversed(rows) if row not in labelled]
-            turns.append(self._varied(waiting, count) if stratum is Stratum.UNCERTAIN else waiting)
-        return [row for turn in zip_longest(*turns) for row in turn if row is not None][:count]
+    def ask(self, count: int) -> list[int]:
+        """What the queue shows to a rater who labels one window after the other; fewer when it is empty."""
+        asked: list[int] = []
+        while len(asked) < count and (row := self._first()) is not None:
+            asked.append(row)
+            self.given.append(row)
+            if self.stream.event is not None and self.stream.labels[row] == self.stream.event:
+                self._fetch_around(row)
+        return asked
 
-    def _varied(self, waiting: list[int], count: int) -> list[int]:
+    def _first(self) -> int | None:
+        """Strata in turns, the uncertain ones by entropy and diversity, others newest first."""
+        known, strata, turn = set(self.given), list(self.sent), len(self.given) % len(self.sent)
+        for stratum in strata[turn:] + strata[:turn]:
+            waiting = [row for row in reversed(self.sent[stratum]) if row not in known]
+            if waiting:
+                return self._most_varied(waiting) if stratum is Stratum.UNCERTAIN else waiting[0]
+        return None
+
+    def _most_varied(self, waiting: list[int]) -> int:
         pool = sorted(waiting, key=lambda row: -self.urgency[row])[:QUEUE_POOL]
-        if not pool:
-            return []
-        urgency = np.array([self.urgency[row] for row in pool])
-        return [pool[i] for i in diverse_batch(urgency, self.stream.looks[pool], count, self.stream.people[pool])]
+        urgency, had = np.array([self.urgency[row] for row in pool]), self.given[: -JUST_HAD - 1 : -1]
+        looks, people = self.stream.looks, self.stream.people
+        return pool[int(diverse_batch(urgency, looks[pool], 1, people[pool], (looks[had], people[had]))[0])]
+
+    def _fetch_around(self, row: int) -> None:
+        """The windows beside one in which the event was confirmed, if the agent has passed them over."""
+        person, start = str(self.stream.people[row]), float(self.stream.times[row])
+        for near in starts_around(start, start + WINDOW_S):
+            if (person, near) in self.shelf:
+                self.sent[Stratum.NEIGHBOUR].append(self.shelf.pop((person, near)))
 
 
 @dataclass(frozen=True)
@@ -148,7 +171,7 @@ def play(stream: Stream, strategy: str, seed: int) -> Curve:
         wanted = max(0, round(total * (number / ROUNDS) ** 2) - len(labelled))
         if strategy == OURS:
             ours.watch(come, head)
-            labelled += ours.ask(wanted, set(labelled))
+            labelled += ours.ask(wanted)
         else:
             waiting = np.setdiff1d(np.arange(int(come[-1]) + 1), labelled)
             labelled += _take(stream, strategy, head, generator.permutation(waiting), wanted)

@@ -25,20 +25,19 @@ from edge_agent.heads import Heads
 from edge_agent.link import Link
 from edge_agent.loop import Loop
 from edge_agent.observer import Observer
-from edge_agent.outbox import Scored, Totals
+from edge_agent.outbox import Totals
 from edge_agent.preview import Preview
 from edge_agent.preview_server import HOST, serving
 from edge_agent.slots import Slots
 from edge_agent.sources import PUPPET, SourceOptions, is_live, open_source
 from edge_agent.state import RunOptions, State
-from edge_agent.watch import Watch
+from edge_agent.watch import Watch, discard
 from perception.chain import Perception
 from perception.pipeline import FeaturePipeline
 from perception.schedule import EVERY_FRAME, LEVELS, Schedule
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.keys import AGENT, KeyFile
 from sentry_proto.metrics import offered
-from sentry_proto.types import Record
 from sentry_proto.watchdog import watchdog
 from training.active_learning.selection import Selector
 
@@ -82,7 +81,8 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
             link.forget(consents.withdrawn_ids())
         seen_by = expression.sha256
         observer = preview.observer(selector, seen_by) if preview else Observer(selector, seen_by)
-        watch = Watch(observer, state, permit, link.outbox.put if link else discard, slots.confirm)
+        spool, shelve = (link.outbox.put, link.shelf.put) if link else (discard, discard)
+        watch = Watch(observer, state, permit, spool, slots.confirm, shelve)
         alive = stack.enter_context(closing(watchdog()))
         frames = capture(source, stop)
         loop = Loop(source, frames, pipeline, watch, state, permit, options.duration, stop, schedule, alive.passed)
@@ -131,10 +131,6 @@ def drive(loop: Loop, link: Link | None, consents: ConsentBook) -> SentryError |
             link.forget(consents.withdrawn_ids())
             link.close()
     return None
-
-
-def discard(records: list[Record], scored: list[Scored]) -> None:
-    """Without a trainer nothing is kept."""
 
 
 def report(

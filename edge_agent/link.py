@@ -11,6 +11,7 @@ from pathlib import Path
 from edge_agent.approved import Approved
 from edge_agent.heads import Heads
 from edge_agent.outbox import Outbox
+from edge_agent.shelf import Shelf
 from edge_agent.slots import Slots
 from edge_agent.state import SOFTWARE, State, heartbeat
 from edge_agent.updater import SocketFetcher, UpdateClient, UpdateService
@@ -18,7 +19,7 @@ from edge_agent.uplink import Uplink
 from sentry_proto import limits
 from sentry_proto.keys import KeyFile
 from sentry_proto.layout import LAYOUT_ID
-from sentry_proto.types import Heartbeat, Hello, Offset
+from sentry_proto.types import Heartbeat, Hello, Offset, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Link:
         approved: Approved | None = None,
     ) -> None:
         self._state = state
-        self.outbox = Outbox(folder / "outbox.sqlite", quota)
+        self.outbox, self.shelf = Outbox(folder / "outbox.sqlite", quota), Shelf(folder / "shelf.sqlite")
         self._swapped = threading.Event()
         self._fetcher = SocketFetcher(key)
         root = json.dumps(key.root).encode()
@@ -57,13 +58,20 @@ class Link:
         self._updates = UpdateService(client, lambda: state.heads, self._swap)
         hello = Hello(limits.PROTOCOL, self.outbox.stream, LAYOUT_ID, SOFTWARE)
         self.uplink = Uplink(
-            key, self.outbox, hello, self._heartbeat, self._announced, on_audit, self._keep, on_failure, self._swapped
-        )
+            key, self.outbox, hello, self._heartbeat, self._announced, on_audit, self._keep, on_failure, self._swapped,
+            self._fetch_from_shelf,
+        )  # fmt: skip
 
     def forget(self, withdrawn: Collection[str]) -> None:
-        """Drop what is spooled under withdrawn consents."""
+        """Drop what is spooled or kept under withdrawn consents."""
+        if withdrawn:
+            self.shelf.withdraw(withdrawn)
         if withdrawn and (gone := self.outbox.withdraw(withdrawn)):
             log.warning("%d spooled records were dropped: their consent is withdrawn", gone)
+
+    def _fetch_from_shelf(self, wanted: tuple[Wanted, ...]) -> None:
+        if found := self.shelf.take(wanted):
+            self.outbox.put(found)
 
     def _heartbeat(self) -> Heartbeat:
         self._state.update_state = self._updates.state
@@ -90,4 +98,5 @@ class Link:
         self._updates.close()
         self.uplink.close()
         self._fetcher.close()
+        self.shelf.close()
         self._state.update_state = self._updates.state

@@ -1,6 +1,7 @@
 """What becomes of a window: coverage rule, heads, alerts, selection. No sockets, files or clocks.
 
 window -> enough face? -> heads -> the person's offset -> alerts -> selection -> records to spool, counts to keep
+                                                                        `------> passed over: for the shelf
 
 Where the person has an offset, it decides on alerts; a second set of alert machines keeps book of what the generic
 head would have done. What only that one calls alarming is sent like an alert, so that both can be judged alike.
@@ -21,7 +22,7 @@ from edge_agent.alerts import AlertBoard, Sighting
 from edge_agent.heads import Heads
 from edge_agent.outbox import Scored
 from edge_agent.stats import face_share
-from sentry_proto.types import Alert, FeatureWindow, Offset, Prediction, Record, Window
+from sentry_proto.types import Alert, FeatureWindow, Offset, Prediction, Record, Stratum, Window
 from training.active_learning.diversity import look
 from training.active_learning.personal import shift
 from training.active_learning.selection import Selector
@@ -39,12 +40,14 @@ class Outcome:
         scored: one per live task, to be counted.
         predictions: of the live tasks.
         data: False where too little of the face was seen.
+        passed_over: the window, if selection did not send it; a neighbour of one that was is wanted at times.
     """
 
     records: list[Record]
     scored: list[Scored]
     predictions: list[Prediction]
     data: bool
+    passed_over: Window | None = None
 
 
 def usable(features: FeatureWindow) -> bool:
@@ -92,29 +95,28 @@ class Observer:
         self._generic.step(features.end, predictions, seen)
         self.alerts += sum(alert.end is None for alert in alerts)
         predictions = [self._with_alerts(p) for p in predictions]
-        sent = self._select(features, predictions, seen)
+        window = self._select(features, predictions, seen)
+        left = window.stratum is Stratum.NEIGHBOUR
         scored = [Scored(version, features.participant, p.task, p.alerting) for p in predictions]
-        return Outcome([*records, *sent, *alerts], scored, predictions, data=True)
+        sent = [] if left else [window]
+        return Outcome([*records, *sent, *alerts], scored, predictions, data=True, passed_over=window if left else None)
 
-    def _select(self, features: FeatureWindow, predictions: list[Prediction], seen: Sighting) -> list[Window]:
+    def _select(self, features: FeatureWindow, predictions: list[Prediction], seen: Sighting) -> Window:
+        """The window as it is sent; one that no draw sends could only be sent as a neighbour."""
         uncertainty = max((p.mutual_information for p in predictions), default=None)
         alerting = any(p.alerting or p.generic_alerting for p in predictions)
         decision = self._selector.decide(features.end, uncertainty, alerting, features.participant, look(features))
-        if decision.stratum is None:
-            return []
-        return [
-            Window(
-                window_id=seen.window_id,
-                features=features,
-                stratum=decision.stratum,
-                inclusion_probability=decision.inclusion_probability,
-                model_version=seen.model_version,
-                predictions=tuple(predictions),
-                consent_id=seen.consent_id,
-                audit_probability=decision.audit_probability,
-                expression=self._expression,
-            )
-        ]
+        return Window(
+            window_id=seen.window_id,
+            features=features,
+            stratum=decision.stratum or Stratum.NEIGHBOUR,
+            inclusion_probability=decision.inclusion_probability,
+            model_version=seen.model_version,
+            predictions=tuple(predictions),
+            consent_id=seen.consent_id,
+            audit_probability=decision.audit_probability,
+            expression=self._expression,
+        )
 
     def _use(self, heads: Heads | None) -> list[Alert]:
         version = heads.version if heads else 0

@@ -34,7 +34,7 @@ BALLAST_BYTES = 512 << 10
 OVERHEAD_BYTES = 64
 """Of a row and its page, roughly."""
 
-RANKS = {Stratum.UNCERTAIN: 0, Stratum.AUDIT: 1, Stratum.ALERT: 2}
+RANKS = {Stratum.NEIGHBOUR: 0, Stratum.UNCERTAIN: 0, Stratum.AUDIT: 1, Stratum.ALERT: 2}
 ALERT_RANK = 2
 """What is dropped last; alert records share it with the windows that raised them."""
 

@@ -15,7 +15,7 @@ from sentry_proto.curve import ConnectionWatch, watched_client_socket
 from sentry_proto.errors import MalformedMessage, StorageError
 from sentry_proto.keys import KeyFile
 from sentry_proto.session import AWAY, OPEN, AgentSession
-from sentry_proto.types import Ack, Heartbeat, Hello, Offset, Pulse, Refusal, TrainerFrame
+from sentry_proto.types import Ack, Heartbeat, Hello, Offset, Pulse, Refusal, TrainerFrame, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class Uplink:
         on_offsets: told the personal offsets that are in force for the participant, likewise.
         on_failure: called if the thread dies of a bug, which `close` then raises: better no agent than a silent one.
         news: set by whoever has something to tell the trainer before the next second is over.
+        on_wanted: told which windows that were passed over it wants after all.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class Uplink:
         on_offsets: Callable[[tuple[Offset, ...]], None],
         on_failure: Callable[[], None],
         news: threading.Event | None = None,
+        on_wanted: Callable[[tuple[Wanted, ...]], None] = lambda _: None,
     ) -> None:
         self._key, self._outbox = key, outbox
         self._heartbeat, self._on_failure = heartbeat, on_failure
         self._on_model, self._on_audit, self._on_offsets = on_model, on_audit, on_offsets
+        self._on_wanted = on_wanted
         self._session, self._news = AgentSession(hello), news or threading.Event()
         self._closing = threading.Event()
         self._closed, self._drain_s = 0.0, DRAIN_S
@@ -151,6 +154,8 @@ class Uplink:
             if isinstance(frame, Pulse):
                 self._on_audit(frame.audit_probability)
                 self._on_offsets(frame.offsets)
+                if frame.wanted:
+                    self._on_wanted(frame.wanted)
 
     def _settle(self, change: Callable[[], None]) -> None:
         try:

@@ -10,9 +10,14 @@ from edge_agent.loop import UNPLUGGED_S, Consumer
 from edge_agent.observer import Observer
 from edge_agent.outbox import Scored
 from edge_agent.state import State
-from sentry_proto.types import FeatureWindow, Record
+from sentry_proto.types import FeatureWindow, Record, Window
 
 Spool = Callable[[list[Record], list[Scored]], None]
+Shelve = Callable[[Window], None]
+
+
+def discard(*_: object) -> None:
+    """Without a trainer nothing is kept."""
 
 
 class Watch(Consumer):
@@ -24,19 +29,28 @@ class Watch(Consumer):
         permit: under which consent this is done.
         spool: takes records and counts.
         on_scored: told the model version that has scored a window.
+        shelve: takes the windows that are not sent.
     """
 
     def __init__(
-        self, observer: Observer, state: State, permit: Permit, spool: Spool, on_scored: Callable[[int], None]
+        self,
+        observer: Observer,
+        state: State,
+        permit: Permit,
+        spool: Spool,
+        on_scored: Callable[[int], None],
+        shelve: Shelve = discard,
     ) -> None:
         self._observer, self._state, self._permit = observer, state, permit
-        self._spool, self._on_scored = spool, on_scored
+        self._spool, self._on_scored, self._shelve = spool, on_scored, shelve
 
     def window(self, window: FeatureWindow) -> None:
         """Judge it, and spool what comes of it."""
         heads = self._state.heads  # the updater may replace it any time
         outcome = self._observer.window(window, heads, self._permit.consent_id, self._state.offsets)
         self._put(outcome.records, outcome.scored)
+        if outcome.passed_over:
+            self._shelve(outcome.passed_over)
         if heads and outcome.predictions:
             self._on_scored(heads.version)
 

@@ -27,6 +27,7 @@ from sentry_proto.session import TrainerSession, welcome
 from sentry_proto.tasks import Task
 from sentry_proto.types import Ack, Heartbeat, Hello, Item, Offset, Pulse, Record, Refusal, TrainerFrame, Window
 from trainer_service.fleet import Fleet, Moment
+from trainer_service.neighbours import Neighbours
 from trainer_service.store import Arrival, Store
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Intake:
         self._model_version = model_version
         self._audit_probability = audit_probability
         self._offsets = offsets
+        self._neighbours = Neighbours(store, self._tasks.values())
         self._sessions: dict[bytes, TrainerSession] = {}
         self.counts: Counter[str] = Counter()
 
@@ -104,9 +106,13 @@ class Intake:
             if session.there(now.monotonic) and self._allowed.name_of(session.key, AGENT) is not None
         }
         audit = self._audit_probability(now.wall)
+        self._neighbours.refresh()
         names = {route: self._allowed.name_of(session.key, AGENT) or "" for route, session in self._sessions.items()}
         return [
-            (route, Pulse(now.wall, self._model_version(name), audit, self._offsets_for(name)))
+            (
+                route,
+                Pulse(now.wall, self._model_version(name), audit, self._offsets_for(name), self._neighbours.of(name)),
+            )
             for route, name in names.items()
         ]
 

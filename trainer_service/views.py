@@ -21,6 +21,7 @@ from training.active_learning.diversity import diverse_batch
 
 Json = dict[str, Any]
 MOST_ROWS = 1_000
+JUST_HAD = 20
 POOL = 200
 """Uncertain windows from which the first ones of the queue are chosen."""
 
@@ -70,20 +71,32 @@ def unlabelled(task: str) -> ColumnElement[bool]:
 def queue(connection: Connection, task: str, rater: str, limit: int, looks: Looks) -> list[Json]:
     """Windows to review: strata take turns, so that audit windows are always among them.
 
+    Whoever labels one window at a time asks anew for each, so the turn goes on with every label that this rater has
+    given. Neighbours of confirmed events come as soon as agents have sent them.
+
     Alerts come with this task's own first, uncertain windows with the least certain first that do not look like one
     before them, all newest first otherwise. What this rater has labelled or passed over does not come again, so whoever
     comes back goes on where they stopped. Windows from before their person's baseline are not asked for, since no
     head learns from them.
     """
-    turns = []
+    turns, given = [], _given(connection, task, rater)
     for stratum in Stratum:
         rows = _waiting(connection, task, rater, stratum)
         urgent = sorted(rows, key=_urgency, reverse=True)
         varied = stratum is Stratum.UNCERTAIN
-        turns.append(_varied(connection, urgent, limit, looks) if varied else urgent[:limit])
+        turns.append(_varied(connection, urgent, limit, looks, given) if varied else urgent[:limit])
+    turn = len(given) % len(turns)
+    turns = turns[turn:] + turns[:turn]
     mixed = [row.window_id for turn in zip_longest(*turns) for row in turn if row is not None][:limit]
     found = {entry["window_id"]: entry for entry in windows(connection, [schema.windows.c.window_id.in_(mixed)], limit)}
     return [{**found[window_id], "reason": found[window_id]["stratum"]} for window_id in mixed]
+
+
+def _given(connection: Connection, task: str, rater: str) -> list[Row[Any]]:
+    """The windows that a rater has labelled for this task, newest first: id and participant."""
+    label = schema.labels.c
+    mine = select(label.window_id, label.participant).where(label.task == task, label.rater == rater)
+    return list(connection.execute(mine.order_by(label.row.desc()).limit(MOST_ROWS)))
 
 
 def _waiting(connection: Connection, task: str, rater: str, stratum: Stratum) -> list[Any]:
@@ -185,18 +198,22 @@ def _labels_of(connection: Connection, window_ids: Sequence[str]) -> dict[str, l
 
 def _urgency(row: Row[Any]) -> float:
     """How much a window is worth a rater's time within its stratum; equal ones keep their order."""
-    if row.entropy is None or row.stratum == Stratum.AUDIT:
+    if row.entropy is None or row.stratum in (Stratum.AUDIT, Stratum.NEIGHBOUR):
         return 0.0
     return float(row.alerting if row.stratum == Stratum.ALERT else row.entropy)
 
 
-def _varied(connection: Connection, rows: list[Row[Any]], limit: int, looks: Looks) -> list[Row[Any]]:
-    """At most `limit`: from the first `POOL` those that differ from one another, and what comes after them as it is."""
-    pool = rows[:POOL]
+def _varied(
+    connection: Connection, rows: list[Row[Any]], limit: int, looks: Looks, given: list[Row[Any]]
+) -> list[Row[Any]]:
+    """At most `limit`: first those of `POOL` that differ from one another and from what the rater has just had."""
+    pool, had = rows[:POOL], given[:JUST_HAD]
     if not pool:
         return []
-    seen = looks.of(connection, [row.window_id for row in pool])
-    order = diverse_batch(np.array(list(map(_urgency, pool))), seen, limit, np.array([row.participant for row in pool]))
+    seen = looks.of(connection, [row.window_id for row in (*pool, *had)])
+    urgency, people = np.array([_urgency(row) for row in pool]), np.array([row.participant for row in (*pool, *had)])
+    before = (seen[len(pool) :], people[len(pool) :])
+    order = diverse_batch(urgency, seen[: len(pool)], limit, people[: len(pool)], before)
     return [*(pool[i] for i in order), *rows[POOL:]][:limit]
 
 

@@ -23,7 +23,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from edge_agent.app import discard, make_selector, offering
+from edge_agent.app import make_selector, offering
 from edge_agent.approved import Approved
 from edge_agent.consent import ConsentBook
 from edge_agent.folder import lock_folder, make_folder
@@ -32,6 +32,7 @@ from edge_agent.link import Link
 from edge_agent.slots import Slots
 from edge_agent.state import RunOptions, State
 from edge_agent.stats import FrameRate
+from edge_agent.watch import discard
 from edge_agent.webrtc.booth import Kit, scheduled
 from edge_agent.webrtc.invites import InviteBook
 from edge_agent.webrtc.lobby import House, Lobby
@@ -117,8 +118,8 @@ def serve(
                 link.forget(consents.withdrawn_ids())
 
         forget()
-        spool = link.outbox.put if link else discard
-        kit = Kit(agent, consents, spool, slots.confirm, selectors.make, models, expression.sha256)
+        spool, shelve = (link.outbox.put, link.shelf.put) if link else (discard, discard)
+        kit = Kit(agent, consents, spool, slots.confirm, selectors.make, models, expression.sha256, shelve)
         lobby, board = Lobby(house, invites(run.data_dir), kit, forget), Board(agent)
         log.info("%s", start_line(options, agent, expression.provider, slots.words or approved.words))
         alive = stack.enter_context(closing(watchdog()))

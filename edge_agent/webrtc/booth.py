@@ -19,7 +19,7 @@ from edge_agent.loop import Loop
 from edge_agent.observer import Observer
 from edge_agent.sources.base import session_name
 from edge_agent.state import State
-from edge_agent.watch import Spool, Watch
+from edge_agent.watch import Shelve, Spool, Watch, discard
 from edge_agent.webrtc.source import PeerSource
 from perception.chain import Perception
 from perception.emotion import ExpressionModel
@@ -48,6 +48,7 @@ class Kit:
         selector: makes the selection rule of one booth.
         perception: makes the models of one booth.
         expression: hex SHA-256 of the expression model among them; empty not to say.
+        shelve: takes the windows that are not sent.
     """
 
     agent: State
@@ -57,6 +58,7 @@ class Kit:
     selector: Callable[[], Selector]
     perception: Callable[[Schedule], Perception]
     expression: str = ""
+    shelve: Shelve = discard
 
 
 def scheduled(schedule: Schedule, provider: str = AUTO, path: Path | None = None) -> Perception:
@@ -108,7 +110,7 @@ class Booth:
 
     def _work(self) -> None:
         kit, schedule = self._kit, Schedule(LEVELS)
-        watch = Watch(self._observer, kit.agent, self._permit, kit.spool, kit.on_scored)
+        watch = Watch(self._observer, kit.agent, self._permit, kit.spool, kit.on_scored, kit.shelve)
         with kit.perception(schedule) as perception:
             pipeline, frames = FeaturePipeline(perception, "", ""), capture(self.source, self._stop)
             self._loop = Loop(

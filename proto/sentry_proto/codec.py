@@ -37,6 +37,7 @@ from sentry_proto.types import (
     ScoredCount,
     Stratum,
     TrainerFrame,
+    Wanted,
     Welcome,
     Window,
 )
@@ -263,8 +264,10 @@ def encode_trainer_frame(frame: TrainerFrame) -> bytes:
         return pb.TrainerFrame(ack=pb.Ack(sequences=frame.sequences)).SerializeToString()
     if isinstance(frame, Refusal):
         return pb.TrainerFrame(refusal=pb.Refusal(**vars(frame))).SerializeToString()
-    fields = {**vars(frame), "offsets": [pb.PersonalOffset(**vars(offset)) for offset in frame.offsets]}
-    return pb.TrainerFrame(pulse=pb.Pulse(**fields)).SerializeToString()
+    offsets = [pb.PersonalOffset(**vars(offset)) for offset in frame.offsets]
+    wanted = [pb.WantedWindow(**vars(one)) for one in frame.wanted]
+    pulse = pb.Pulse(**{**vars(frame), "offsets": offsets, "wanted": wanted})
+    return pb.TrainerFrame(pulse=pulse).SerializeToString()
 
 
 def decode_trainer_frame(data: bytes) -> TrainerFrame:
@@ -285,8 +288,10 @@ def decode_trainer_frame(data: bytes) -> TrainerFrame:
         pulse = message.pulse
         _require(0 <= pulse.audit_probability <= 1, "pulse.audit_probability", pulse.audit_probability)
         _require(len(pulse.offsets) <= limits.MAX_TASKS, "pulse.offsets", len(pulse.offsets))
+        _require(len(pulse.wanted) <= limits.MAX_WANTED, "pulse.wanted", len(pulse.wanted))
         offsets = tuple(_offset(offset) for offset in pulse.offsets)
-        return Pulse(_finite(pulse.time, "pulse.time"), pulse.model_version, pulse.audit_probability, offsets)
+        wanted = tuple(_wanted(one) for one in pulse.wanted)
+        return Pulse(_finite(pulse.time, "pulse.time"), pulse.model_version, pulse.audit_probability, offsets, wanted)
     raise MalformedMessage("the frame is neither a welcome, an ack, a refusal nor a pulse")
 
 
@@ -296,6 +301,11 @@ def _offset(message: pb.PersonalOffset) -> Offset:
     _require(all(abs(logit) <= limits.MAX_OFFSET for logit in logits), "offset.logits", logits)
     participant, task = _text(message.participant, "offset.participant"), _text(message.task, "offset.task")
     return Offset(participant, task, logits)
+
+
+def _wanted(message: pb.WantedWindow) -> Wanted:
+    participant, session = _text(message.participant, "wanted.participant"), _text(message.session, "wanted.session")
+    return Wanted(participant, session, _finite(message.start, "wanted.start"))
 
 
 # ---- field checks -------------------------------------------------------------------------------------------

@@ -24,6 +24,9 @@ MAX_COUNTS = 4_096
 MAX_OFFSET = 3.0
 """In logits: the most that a personal offset may add or take."""
 
+MAX_WANTED = 16
+"""Windows that one pulse asks for."""
+
 MAX_BUNDLE_BYTES = 64 << 20
 """Size of one model bundle."""
 

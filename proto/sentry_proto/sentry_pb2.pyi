@@ -82,16 +82,28 @@ class Refusal(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Pulse(_message.Message):
-    __slots__ = ("time", "model_version", "audit_probability", "offsets")
+    __slots__ = ("time", "model_version", "audit_probability", "offsets", "wanted")
     TIME_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     AUDIT_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     OFFSETS_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
     time: float
     model_version: int
     audit_probability: float
     offsets: _containers.RepeatedCompositeFieldContainer[PersonalOffset]
-    def __init__(self, time: _Optional[float] = ..., model_version: _Optional[int] = ..., audit_probability: _Optional[float] = ..., offsets: _Optional[_Iterable[_Union[PersonalOffset, _Mapping]]] = ...) -> None: ...
+    wanted: _containers.RepeatedCompositeFieldContainer[WantedWindow]
+    def __init__(self, time: _Optional[float] = ..., model_version: _Optional[int] = ..., audit_probability: _Optional[float] = ..., offsets: _Optional[_Iterable[_Union[PersonalOffset, _Mapping]]] = ..., wanted: _Optional[_Iterable[_Union[WantedWindow, _Mapping]]] = ...) -> None: ...
+
+class WantedWindow(_message.Message):
+    __slots__ = ("participant", "session", "start")
+    PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    participant: str
+    session: str
+    start: float
+    def __init__(self, participant: _Optional[str] = ..., session: _Optional[str] = ..., start: _Optional[float] = ...) -> None: ...
 
 class PersonalOffset(_message.Message):
     __slots__ = ("participant", "task", "logits")

@@ -43,6 +43,7 @@ class Stratum(StrEnum):
     ALERT = "alert"
     AUDIT = "audit"
     UNCERTAIN = "uncertain"
+    NEIGHBOUR = "neighbour"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,15 @@ class Offset:
     participant: str
     task: str
     logits: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The window of a session that starts nearest to `start`, in Unix seconds."""
+
+    participant: str
+    session: str
+    start: float
 
 
 @dataclass(frozen=True)
@@ -262,12 +272,14 @@ class Pulse:
     Attributes:
         audit_probability: what the trainer wishes for after a drift; 0 for nothing.
         offsets: all that are in force for the participant whom the agent's last heartbeat named.
+        wanted: windows that the agent had passed over and should send now, if it still has them.
     """
 
     time: float
     model_version: int
     audit_probability: float = 0.0
     offsets: tuple[Offset, ...] = ()
+    wanted: tuple[Wanted, ...] = ()
 
 
 AgentFrame = Hello | Item | Heartbeat

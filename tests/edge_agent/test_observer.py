@@ -41,6 +41,15 @@ def test_without_heads_windows_are_sent_for_labels_and_nothing_is_counted() -> N
     assert outcome.scored == []
 
 
+def test_a_window_that_no_draw_sends_can_still_be_wanted() -> None:
+    outcome = observer(audit=0.0).window(features(), ALARMING, "c")
+    left = outcome.passed_over
+    assert outcome.records == []
+    assert left is not None
+    assert (left.stratum, left.consent_id, len(left.predictions)) == (Stratum.NEIGHBOUR, "c", len(outcome.predictions))
+    assert observer(audit=1.0).window(features(), ALARMING, "c").passed_over is None
+
+
 @pytest.mark.parametrize(("face", "data"), [(1.0, True), (0.5, True), (0.47, False), (0.0, False)])
 def test_a_window_with_too_little_face_is_no_data(face: float, data: bool) -> None:
     judge = observer(audit=1.0)

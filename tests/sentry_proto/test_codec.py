@@ -22,6 +22,7 @@ from sentry_proto.types import (
     Record,
     Refusal,
     TrainerFrame,
+    Wanted,
     Welcome,
     Window,
 )
@@ -29,6 +30,7 @@ from tests.sentry_proto.records import alert, heartbeat, prediction, window
 
 VECTORS = Path(__file__).resolve().parents[2] / "proto" / "vectors"
 PERSONAL = dataclasses.replace(prediction(alerting=True), personal=(0.25, 0.25, 0.5), generic_alerting=True)
+WANTING = Pulse(12.5, 2, 0.0, (), (Wanted("P01", "s1", 1_750_000_015.0), Wanted("P01", "s1", 0.5)))
 OFFSET = Pulse(12.5, 2, 0.0, (Offset("P01", "stress", (-0.5, 0.0, 0.5)),))
 HELLO = Hello(limits.PROTOCOL, "c" * 32, LAYOUT_ID, "0.1.0")
 
@@ -66,7 +68,7 @@ def test_an_agent_frame_survives_the_wire(frame: Hello | Item) -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", [Welcome(1, 64, 3), Ack((1, 2, 9)), Refusal(4, "unknown task"), Pulse(12.5, 2, 0.2), OFFSET]
+    "frame", [Welcome(1, 64, 3), Ack((1, 2, 9)), Refusal(4, "unknown task"), Pulse(12.5, 2, 0.2), OFFSET, WANTING]
 )
 def test_a_trainer_frame_survives_the_wire(frame: TrainerFrame) -> None:
     assert codec.decode_trainer_frame(codec.encode_trainer_frame(frame)) == frame
@@ -189,6 +191,12 @@ def test_a_window_of_the_first_release_has_no_personal_probabilities() -> None:
 def test_an_impossible_offset_is_refused(logits: tuple[float, ...]) -> None:
     with pytest.raises(MalformedMessage, match=r"offset\.logits"):
         codec.decode_trainer_frame(codec.encode_trainer_frame(Pulse(1.0, 1, 0.0, (Offset("P01", "stress", logits),))))
+
+
+@pytest.mark.parametrize("wanted", [(Wanted("P01", "s1", 0.5),) * 17, (Wanted("P01", "s1", float("nan")),)])
+def test_a_wish_for_too_many_windows_or_for_no_time_is_refused(wanted: tuple[Wanted, ...]) -> None:
+    with pytest.raises(MalformedMessage, match="wanted"):
+        codec.decode_trainer_frame(codec.encode_trainer_frame(Pulse(12.5, 2, 0.0, (), wanted)))
 
 
 @pytest.mark.parametrize("wished", [-0.1, 1.1, float("nan"), float("inf")])

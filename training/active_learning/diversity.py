@@ -61,6 +61,7 @@ def diverse_batch(
     looks: NDArray[np.floating],
     count: int,
     people: NDArray[np.str_] | None = None,
+    before: tuple[NDArray[np.floating], NDArray[np.str_]] | None = None,
 ) -> NDArray[np.int64]:
     """Choose windows for a rater from a pool: uncertain ones that do not look alike.
 
@@ -74,6 +75,7 @@ def diverse_batch(
         looks: [N, D].
         count: at most so many are taken.
         people: [N]; windows of different people never count as alike. None if all are of one person.
+        before: looks [M, D] and people [M] of windows that the rater has just had, which are as good as taken.
 
     Returns:
         int64 [min(N, count)], indices in the order in which to ask.
@@ -86,14 +88,20 @@ def diverse_batch(
     typical = _typical_distance(looks)
     taken: list[int] = []
     open_still = np.ones(size, bool)
+
+    def take(look: NDArray[np.floating], person: str | None) -> None:
+        theirs = np.ones(size, bool) if people is None or person is None else people == person
+        nearest[theirs] = np.minimum(nearest[theirs], distances(looks[theirs], look))
+
+    for look, person in zip(*before, strict=True) if before else ():
+        take(look, person)
     for _ in range(min(count, size)):
         novelty = np.minimum(nearest / typical, 1.0) if typical > 0 else np.ones(size)
         gain = np.where(open_still, share * novelty, -1.0)
         best = int(np.lexsort((-share, -gain))[0])
         taken.append(best)
         open_still[best] = False
-        theirs = np.ones(size, bool) if people is None else people == people[best]
-        nearest[theirs] = np.minimum(nearest[theirs], distances(looks[theirs], looks[best]))
+        take(looks[best], None if people is None else people[best])
     return np.array(taken, np.int64)
 
 

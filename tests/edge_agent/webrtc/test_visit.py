@@ -15,11 +15,11 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
-from edge_agent.app import discard
 from edge_agent.consent import ConsentBook
 from edge_agent.metrics import AgentCollector
 from edge_agent.outbox import Totals
 from edge_agent.state import State
+from edge_agent.watch import discard
 from edge_agent.webrtc import visit as visits
 from edge_agent.webrtc.booth import Kit
 from edge_agent.webrtc.invites import InviteBook, LinkRefused

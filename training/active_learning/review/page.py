@@ -34,6 +34,11 @@ REASONS = {
     "alert": ("bad", "alert", "The model raised an alert in this window."),
     "audit": ("good", "audit", "Drawn at random: such windows show what the model misses."),
     "uncertain": ("warn", "uncertain", "The model is unsure here, so a label teaches it most."),
+    "neighbour": (
+        "quiet",
+        "neighbour",
+        "Close in time to a window in which it was there: states come in bouts.",
+    ),
 }
 MOST_KEYS = 9
 PASSED = {"face hidden": "H", "bad picture": "B", "unclear": "N"}
