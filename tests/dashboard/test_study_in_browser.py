@@ -26,6 +26,10 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium at /usr/bin/chromium"),
 ]
+THIRTY, TWO_MINUTES_S = 30, 120.0
+LEAST_BETWEEN_S = 0.6
+"""An answer as soon as a window appears is taken for the second half of a double click."""
+
 SIZES = ((1440, 900), (1280, 720), (390, 844))
 
 
@@ -104,6 +108,7 @@ def test_a_link_to_one_persons_alerts_shows_only_those(page: Page, address: str)
     page.goto(f"{address}/alerts?participant=P12")
     rows = page.locator(".st-key-window-list button")
     expect(rows.first).to_contain_text("P12")
+    expect(page.get_by_role("link", name="Rates")).to_be_visible()
     assert all("P12" in words for words in rows.all_inner_texts())
 
 
@@ -132,6 +137,21 @@ def test_a_choice_that_a_busy_trainer_leaves_unanswered_is_kept(
         trainer.send_signal(signal.SIGCONT)
     expect(page.get_by_text("False-discovery share").first).to_be_visible()
     expect(focus).to_be_checked()
+
+
+def test_thirty_windows_are_labelled_within_two_minutes(page: Page, address: str, control: ControlClient) -> None:
+    page.goto(f"{address}/review?rater=R30&task=stress")
+    shown = page.locator(".st-key-window .s-head")
+    expect(shown).to_be_visible()
+    began = time.monotonic()
+    for _ in range(THIRTY):
+        before = shown.inner_text()
+        time.sleep(LEAST_BETWEEN_S)
+        page.keyboard.press("1")
+        expect(shown).not_to_have_text(before, use_inner_text=True)
+    assert time.monotonic() - began < TWO_MINUTES_S
+    windows = control.call("windows", limit=1_000)
+    assert sum(label["rater"] == "R30" for window in windows for label in window["labels"]) == THIRTY
 
 
 @pytest.mark.parametrize("where", ["", "alerts", "review", "rates", "models", "self-report?participant=P01"])
