@@ -148,7 +148,10 @@ def test_thirty_windows_are_labelled_within_two_minutes(page: Page, address: str
         before = shown.inner_text()
         time.sleep(LEAST_BETWEEN_S)
         page.keyboard.press("1")
-        expect(shown).not_to_have_text(before, use_inner_text=True)
+        try:
+            expect(shown).not_to_have_text(before, use_inner_text=True, timeout=5000)
+        except AssertionError:
+            page.screenshot(path="/tmp/thirty.png"); print("AT", _, page.locator("body").inner_text()[-1500:]); raise
     assert time.monotonic() - began < TWO_MINUTES_S
     windows = control.call("windows", limit=1_000)
     assert sum(label["rater"] == "R30" for window in windows for label in window["labels"]) == THIRTY
