@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
+from dashboard import learning
 from dashboard.connection import ask, calmly, live
+from dashboard.figures import figure
 from dashboard.who import who
 from dashboard.wording import day_and_time, feature_name
 from sentry_proto.errors import SentryError
@@ -31,7 +34,7 @@ REFRESH_S = 5.0
 _TONES = {"current": "good", "canary": "warn", "rolled back": "bad"}
 _FIGURES = {
     "balanced_accuracy": "balanced accuracy", "brier": "Brier score", "ece": "calibration error",
-    "windows": "windows held out", "people": "people held out",
+    "n": "windows held out", "people": "people held out",
 }  # fmt: skip
 
 
@@ -49,6 +52,7 @@ def _page() -> None:
         panel("Models", empty("No version was published yet.", " ".join(lines) or "Label windows on the Review page."))
         return
     _rollout(status.get("rollout"))
+    _learning(models)
     panel("Versions", _versions(models, decisions, agents), "newest first")
     refused = [decision for decision in decisions if decision["verdict"] == "refused"]
     if refused:
@@ -60,6 +64,18 @@ def _rollout(rollout: Mapping[str, Any] | None) -> None:
     words = (rollout or {}).get("words")
     if words:
         note("warn", "A version is on trial.", str(words))
+
+
+def _learning(models: Sequence[Mapping[str, Any]]) -> None:
+    rows = learning.table_of(models)
+    if not rows:
+        return
+    with st.container(border=True, key="window-learning"):
+        heading("What versions have learned", "on people held out, of whom no version has learned")
+        figure("sentry-versions", partial(learning.chart, rows), rows)
+        mind = learning.sentence(rows)
+        if mind:
+            st.html(tag("p", mind, "s-how"))
 
 
 def _versions(

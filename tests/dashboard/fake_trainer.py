@@ -115,6 +115,18 @@ def decision(row: int, verdict: str, reason: str, **changes: Any) -> dict[str, A
     }  # fmt: skip
 
 
+def model(version: int, task: str = "stress", **figures: Any) -> dict[str, Any]:
+    """One published version with what the gate found of one task."""
+    found = {
+        "balanced_accuracy": 0.75, "brier": 0.4, "ece": 0.05, "n": 60, "people": 3,
+        "incumbent": {"balanced_accuracy": 0.5}, **figures,
+    }  # fmt: skip
+    return {
+        "version": version, "parent": version - 1, "created": NOW, "status": "current", "tasks": [task],
+        "metrics": {task: found}, "live_since": NOW,
+    }  # fmt: skip
+
+
 @dataclass
 class FakeTrainer:
     """What the trainer knows; tests change it in place. `start` serves it, `stop` ends that."""

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dashboard import alert_charts, calibration, figures, rate_charts
-from tests.dashboard.fake_trainer import NOW, rates_row
+from dashboard import alert_charts, calibration, figures, learning, rate_charts
+from tests.dashboard.fake_trainer import NOW, model, rates_row
 from training.active_learning.review.look import LIGHT
 
 RATES = [rates_row(None, 1.0), rates_row(2, 0.5), rates_row(1, 1.0)]
@@ -21,6 +21,7 @@ COURSE = {
     "width_s": 3600,
     "bins": [{"start": NOW, "task": "stress", "verdict": verdict, "alerts": 3} for verdict in (None, "true alarm")],
 }
+MODELS = [model(3, n=90, brier=0.3), model(2, n=90, brier=0.3), model(1, n=60, incumbent=None)]
 FIGURES: dict[str, tuple[figures.Draw, list[str]]] = {
     "rates": (
         partial(rate_charts.chart, RATES, "false_positive_rate", "model_version"),
@@ -33,6 +34,10 @@ FIGURES: dict[str, tuple[figures.Draw, list[str]]] = {
     "calibration": (
         partial(calibration.chart, RATES[1]["calibration"]["bins"]),
         ["probability that the head gave", "how often the event was there", "30"],
+    ),
+    "learning": (
+        partial(learning.chart, learning.table_of(MODELS)),
+        ["model version", "balanced accuracy", "v1", "v2", "Stress"],
     ),
     "around": (partial(alert_charts.around_chart, ALERT), ["minutes from the alert", "100%"]),
 }
@@ -60,3 +65,13 @@ def test_the_table_holds_what_is_drawn() -> None:
     ]  # fmt: skip
     assert float(rows[0]["value"]) == pytest.approx(0.3)
     assert figures.table_csv([]).strip() == ""
+
+
+def test_a_version_stands_beside_the_one_before_it_unless_it_took_its_head_over() -> None:
+    rows = learning.table_of(MODELS)
+    assert [(row["version"], row["of"], row["balanced_accuracy"], row["n"]) for row in rows] == [
+        (1, learning.THIS, 0.75, 60), (2, learning.THIS, 0.75, 90), (2, learning.BEFORE, 0.5, 90),
+        (3, learning.THIS, 0.75, 90),
+    ]  # fmt: skip
+    assert "different windows (stress 60 to 90); a hollow point is the version before" in learning.sentence(rows)
+    assert learning.sentence([row for row in rows if row["n"] == 90]) == ""

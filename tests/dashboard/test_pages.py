@@ -3,7 +3,7 @@ from __future__ import annotations
 from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.conftest import open_page, words
-from tests.dashboard.fake_trainer import FakeTrainer, agent
+from tests.dashboard.fake_trainer import FakeTrainer, agent, model
 
 
 def press(test: AppTest, label: str) -> AppTest:
@@ -162,6 +162,23 @@ class TestRates:
         text = words(open_page("rates"))
         assert "No rates yet" in text
         assert "Stress: 8 more labels." in text
+
+
+class TestModels:
+    def test_accuracy_by_version_is_drawn_and_can_be_saved(self, trainer: FakeTrainer) -> None:
+        trainer.models = [model(2, n=90), model(1, incumbent=None)]
+        page = open_page("models")
+        assert not page.exception
+        text = words(page)
+        assert "What versions have learned" in text
+        assert "versions were judged on different windows (stress 60 to 90)" in text
+        assert {"svg sentry-versions", "csv sentry-versions"} <= {save.key for save in page.get("download_button")}
+
+    def test_nothing_is_drawn_before_anything_was_measured(self, trainer: FakeTrainer) -> None:
+        trainer.models = [{**model(1), "metrics": {}}]
+        text = words(open_page("models"))
+        assert "Versions" in text
+        assert "What versions have learned" not in text
 
 
 def age(test: AppTest) -> AppTest:
