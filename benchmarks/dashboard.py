@@ -56,6 +56,7 @@ def questions(api: ControlApi) -> dict[str, Callable[[], Any]]:
         "rates: by version": lambda: api.rates("stress"),
         "rates: by week": lambda: api.rates("stress", by="week"),
         "rates: advice": lambda: api.threshold_advice("stress", most_false_alarms_per_hour=2.0),
+        "rates: agreement": lambda: api.agreement("stress"),
         "models: models": api.models,
     }
 

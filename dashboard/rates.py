@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import calibration
+from dashboard.agreement import agreement
 from dashboard.connection import ask, live
 from dashboard.figures import figure
 from dashboard.filters import remembered
@@ -56,6 +57,7 @@ def _page() -> None:
     rows = ask("rates", **chosen)
     _rates(options, rows, by, rows if by == "model_version" else ask("rates", by=by, **chosen))
     advice()
+    agreement(chosen["task"])
 
 
 def _options() -> _Options:

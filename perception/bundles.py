@@ -9,6 +9,8 @@ from pathlib import Path
 from sentry_proto.errors import MissingDependency
 
 MODELS = Path(__file__).parent / "models"
+EXPRESSION_MODEL = "expression.onnx"
+"""Named here, so that a service can tell its digest without ONNX Runtime."""
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from perception.bundles import model_path
+from perception.bundles import EXPRESSION_MODEL, model_path
 from perception.providers import AUTO, candidates, check_running, offered
 from sentry_proto.errors import MissingDependency
 from sentry_proto.layout import EMOTIONS
 from sentry_proto.types import Float32
 
-MODEL = "expression.onnx"
+MODEL = EXPRESSION_MODEL
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ from trainer_service.canary import DEFAULT_SECONDS, Running
 from trainer_service.control_api import ControlApi
 from trainer_service.database import Database
 from trainer_service.enrolment import Enrolment
+from trainer_service.expression import names_of
 from trainer_service.fleet import Fleet, Moment
 from trainer_service.ingest import Intake
 from trainer_service.keyring import Home
@@ -141,7 +142,8 @@ def running(settings: Settings) -> Iterator[Trainer]:
         )  # fmt: skip
         ingest = _closing(stack, IngestThread(context, ends.ingest, secret, intake, allowed), IngestThread.stop)
         publisher = Publisher(home.repository, signers)
-        worker = _closing(stack, Worker(settings.where, settings.tasks, approved_model(home.repository)), Worker.close)
+        approved = approved_model(home.repository)
+        worker = _closing(stack, Worker(settings.where, settings.tasks, approved), Worker.close)
         rollout = Rollout(store, publisher, lambda version: _running(store, fleet, allowed, version), settings.canary_s)
         learner = Learner(
             store, publisher, worker, settings.tasks, settings.labels_per_run, ingest.pulse_now,
@@ -152,7 +154,7 @@ def running(settings: Settings) -> Iterator[Trainer]:
         served = Updates(home.repository, rollout.is_canary)
         updates = RequestThread("updates", context, ends.updates, secret, AGENT, allowed, served.answer)
         _closing(stack, updates, RequestThread.stop)
-        api = ControlApi(store, fleet, allowed, settings.tasks, learner, time.time(), home.folder)
+        api = ControlApi(store, fleet, allowed, settings.tasks, learner, time.time(), home.folder, names_of(approved))
         control = RequestThread("control", context, ends.control, secret, CONTROL, allowed, api.answer)
         _closing(stack, control, RequestThread.stop)
 

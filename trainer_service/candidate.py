@@ -23,8 +23,9 @@ from sentry_proto.tasks import Task
 from sentry_proto.types import Float32
 from trainer_service.jobs import Finding
 from trainer_service.labels import Opinion
+from trainer_service.opinions import allowed_by, weighed
 from trainer_service.partition import HOLDOUT, TRAIN
-from trainer_service.raters import Weighing, weigh
+from trainer_service.raters import Weighing
 from trainer_service.replay import reservoir
 from training.evaluation.gate import MARGIN, TOLERANCE, Verdict, cluster_ids, judge
 from training.trainers.ensembles import held_out
@@ -54,16 +55,10 @@ def make_candidate(
         incumbent: the head that is live, None for none.
         live_metrics: the figures that it was published with.
     """
-    weighing = weigh(
-        [opinion.window_id for opinion in held],
-        [opinion.rater for opinion in held],
-        _allowed(task, held),
-        task.kind == "ordinal",
-        np.array([opinion.weight for opinion in held]),
-    )
+    weighing = weighed(task, held)
     train = _replayed(held, TRAIN)
     fitted_on = [held[row] for row in train]
-    weights, allowed, pooled = weighing.weights[train], _allowed(task, fitted_on), fetch(fitted_on)
+    weights, allowed, pooled = weighing.weights[train], allowed_by(task, fitted_on), fetch(fitted_on)
     head = fit_head(task, pooled, allowed, weights, [o.participant for o in fitted_on], incumbent)
     verdict = _gate(task, held, weighing, head, incumbent, _prior(allowed, weights), fetch)
     if incumbent is not None and "improvement" in verdict.metrics:
@@ -114,7 +109,7 @@ def _gate(
     pooled = fetch(judges)
     return judge(
         task,
-        _allowed(task, judges),
+        allowed_by(task, judges),
         head.predict(pooled).mean,
         incumbent.predict(pooled).mean if incumbent else None,
         prior,
@@ -152,7 +147,7 @@ def _with_memory(
     there = np.isin(names, list(old)) & np.isfinite(candidate).all(1) & np.isfinite(incumbent).all(1)
     some = [opinion for opinion, here in zip(fitted_on, there, strict=True) if here]
     even = np.full(len(task.classes), 1 / len(task.classes))
-    found = judge(task, _allowed(task, some), candidate[there], incumbent[there], even, _clusters(some)).metrics
+    found = judge(task, allowed_by(task, some), candidate[there], incumbent[there], even, _clusters(some)).metrics
     if "improvement" not in found:
         return replace(verdict, metrics={**verdict.metrics, "old_people": found})
     gain, (low, high) = found["improvement"], found["interval"]
@@ -185,12 +180,6 @@ def _raters(weighing: Weighing) -> dict[str, Any]:
 
 def _clusters(some: Sequence[Opinion]) -> list[str]:
     return cluster_ids([o.participant for o in some], [o.session for o in some], [o.start for o in some])
-
-
-def _allowed(task: Task, held: Sequence[Opinion]) -> Flags:
-    """Which classes each label leaves possible, bool [N, C]."""
-    rows = {value: [name in task.allowed(value) for name in task.classes] for value in {one.value for one in held}}
-    return np.array([rows[opinion.value] for opinion in held], bool).reshape(len(held), len(task.classes))
 
 
 def _prior(allowed: Flags, weights: Floats) -> Floats:

@@ -21,6 +21,7 @@ from sentry_proto.tasks import Task, tasks_to_json
 from sentry_proto.types import Label, Stratum
 from trainer_service import (
     accounts,
+    agreement,
     alert_views,
     erasure,
     labels,
@@ -32,7 +33,9 @@ from trainer_service import (
     views,
 )
 from trainer_service.account_api import AccountApi
+from trainer_service.agreement import AgreementFeed
 from trainer_service.audit import Entry
+from trainer_service.expression import UNSAID
 from trainer_service.fleet import Fleet, Moment
 from trainer_service.judged_feed import JudgedFeed
 from trainer_service.looks import Looks
@@ -103,7 +106,9 @@ class ControlApi(AccountApi, PeopleApi):
         learner: Learning,
         started: float,
         folder: Path | None = None,
+        seen_by: tuple[str, ...] = UNSAID,
     ) -> None:
+        """`seen_by` are the names of the expression model in force, see `expression.names_of`."""
         self._store = store
         self._fleet = fleet
         self._allowed = allowed
@@ -114,6 +119,7 @@ class ControlApi(AccountApi, PeopleApi):
         self._throttle = Throttle()
         self._looks = Looks()
         self._judged = {task.name: JudgedFeed(task) for task in tasks}
+        self._agreement = {task.name: AgreementFeed(task, seen_by) for task in tasks}
 
     def answer(self, data: bytes, key: str = "control") -> bytes | None:
         """The reply to a request under a key of this name, or None where the bytes are none; errors are replies too."""
@@ -321,6 +327,13 @@ class ControlApi(AccountApi, PeopleApi):
         if found is not None and found.withdrawn is None:
             self._actor.may_take_back(found.rater)
             self._note(connection, action, given_id, found.participant, f"{found.task}, by {found.rater}")
+
+    def agreement(self, task: str) -> Json:
+        """How far raters agree; names are for admins."""
+        feed = self._agreement[self._task(task).name]
+        with self._store.read() as connection:
+            weighing = feed.read(connection)
+        return agreement.describe(task, weighing, self._actor)
 
     def import_labels(self, text: str, rater: str = "") -> Json:
         """Store a whole file of labels, or nothing of it."""

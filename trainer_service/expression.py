@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, distinct, func, select
 
+from perception.bundles import EXPRESSION_MODEL, sha256
 from trainer_service import schema
 
 UNSAID = ("",)
@@ -15,11 +16,7 @@ UNSAID = ("",)
 
 def names_of(model: str) -> tuple[str, ...]:
     """How windows may name an expression model, given by its hex SHA-256 or, if it is the shipped one, by nothing."""
-    # onnxruntime is for the learner's process; the one that serves agents imports this module too.
-    from perception.bundles import sha256  # noqa: PLC0415
-    from perception.emotion import MODEL  # noqa: PLC0415
-
-    shipped = sha256(MODEL)
+    shipped = sha256(EXPRESSION_MODEL)
     digest = model or shipped
     return (digest, *UNSAID) if digest == shipped else (digest,)
 

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
+from sentry_proto.tasks import Task
 from trainer_service import schema
 from trainer_service.expression import UNSAID
 from trainer_service.labels import Opinion
+from trainer_service.raters import Weighing, weigh
 
 
 class OpinionFeed:
@@ -71,6 +76,23 @@ class OpinionFeed:
             self._held[place], self._confidence[place] = opinion, opinion.weight
         for other in places.values() if len(places) > 1 else ():
             self._held[other] = replace(self._held[other], weight=self._confidence[other] / len(places))
+
+
+def weighed(task: Task, held: Sequence[Opinion]) -> Weighing:
+    """How much each opinion counts, and how far their raters agree."""
+    return weigh(
+        [opinion.window_id for opinion in held],
+        [opinion.rater for opinion in held],
+        allowed_by(task, held),
+        task.kind == "ordinal",
+        np.array([opinion.weight for opinion in held]),
+    )
+
+
+def allowed_by(task: Task, held: Sequence[Opinion]) -> NDArray[np.bool_]:
+    """Which classes each opinion leaves possible, bool [N, C]."""
+    rows = {value: [name in task.allowed(value) for name in task.classes] for value in {one.value for one in held}}
+    return np.array([rows[opinion.value] for opinion in held], bool).reshape(len(held), len(task.classes))
 
 
 _label, _window, _person = schema.labels.c, schema.windows.c, schema.people.c

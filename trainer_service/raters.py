@@ -22,6 +22,7 @@ half of all weight would be left.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,21 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two raters who have labelled some of the same windows.
+
+    Attributes:
+        windows: how many both have labelled.
+        kappa: see the module; None where it cannot be told, since any two of their labels could be of the same class.
+    """
+
+    first: str
+    second: str
+    windows: int
+    kappa: float | None
+
+
+@dataclass(frozen=True)
 class Weighing:
     """What became of the raters.
 
@@ -47,12 +63,14 @@ class Weighing:
         trust: rater -> 0..1, from agreement.
         shared: rater -> labels of others on the windows that this one has labelled too.
         largest_share: of all weight, held by one rater; after the cap.
+        pairs: of raters who share windows, each once.
     """
 
     weights: Floats
     trust: dict[str, float]
     shared: dict[str, int]
     largest_share: float
+    pairs: tuple[Pair, ...]
 
 
 def weigh(windows: Sequence[str], raters: Sequence[str], allowed: Flags, ordinal: bool, weights: Floats) -> Weighing:
@@ -66,7 +84,8 @@ def weigh(windows: Sequence[str], raters: Sequence[str], allowed: Flags, ordinal
         weights: float [N], 0 or more: before any of this.
     """
     names, rater = _numbered(raters)
-    pairs = _pairs(_numbered(windows)[1], rater, allowed, ordinal)
+    sharing = _pairs(_numbered(windows)[1], rater, allowed, ordinal)
+    pairs = sharing.telling()
     shared = np.bincount(pairs.first, pairs.labels, len(names)).astype(np.int64)
     trust = _trust(pairs, len(names))
     trusted = weights * trust[rater]
@@ -78,6 +97,7 @@ def weigh(windows: Sequence[str], raters: Sequence[str], allowed: Flags, ordinal
         dict(zip(names, trust.tolist(), strict=True)),
         dict(zip(names, shared.tolist(), strict=True)),
         float(capped.max(initial=0.0) / max(capped.sum(), 1e-12)),
+        sharing.named(names),
     )
 
 
@@ -90,12 +110,26 @@ def _numbered(names: Sequence[str]) -> tuple[list[str], Rows]:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Ordered pairs of raters that share windows whose labels could have disagreed; all arrays are [P]."""
+    """Ordered pairs of raters that share windows; arrays are [P], kappa NaN where no labels could have disagreed."""
 
     first: Rows
     second: Rows
     labels: Floats
     kappa: Floats
+
+    def telling(self) -> _Pairs:
+        """Those whose kappa is known."""
+        known = np.isfinite(self.kappa)
+        return _Pairs(self.first[known], self.second[known], self.labels[known], self.kappa[known])
+
+    def named(self, names: Sequence[str]) -> tuple[Pair, ...]:
+        """Each pair once."""
+        columns = (column.tolist() for column in (self.first, self.second, self.labels, self.kappa))
+        return tuple(
+            Pair(names[first], names[second], int(labels), kappa if math.isfinite(kappa) else None)
+            for first, second, labels, kappa in zip(*columns, strict=True)
+            if first < second
+        )
 
 
 def _pairs(window: Rows, rater: Rows, allowed: Flags, ordinal: bool) -> _Pairs:
@@ -114,9 +148,8 @@ def _pairs(window: Rows, rater: Rows, allowed: Flags, ordinal: bool) -> _Pairs:
     for table, side in zip(said, (left, right), strict=True):
         np.add.at(table, (pair, kind[side]), 1 / labels[pair])
     expected = (said[0] @ distance * said[1]).sum(1)
-    tell = expected > 0
-    ids = ids[tell]
-    return _Pairs(ids // max(raters, 1), ids % max(raters, 1), labels[tell], 1 - observed[tell] / expected[tell])
+    kappa = 1 - np.divide(observed, expected, out=np.full(len(ids), np.nan), where=expected > 0)
+    return _Pairs(ids // max(raters, 1), ids % max(raters, 1), labels, kappa)
 
 
 def _together(window: Rows) -> tuple[Rows, Rows]:

@@ -1,9 +1,9 @@
 """Who may call which method of the control API.
 
     guest     nobody is signed in: may sign in, and a participant may answer
-    viewer    sees everything but accounts, audit log and single people's files
-    rater     also labels and remarks, in the account's own name
-    admin     everything that changes the study
+    viewer    sees everything but accounts, audit log, single people's files and how raters agree
+    rater     also labels and remarks, in the account's own name, and sees how far the others agree with that
+    admin     everything that changes the study, and the agreement of any two raters
     key       who holds a control key and names no account: the technician at the trainer, and the dashboard where it
               lets somebody in whom an identity provider has vouched for
 
@@ -50,6 +50,7 @@ LEAST: Mapping[str, Role] = {
     "remark": Role.RATER,
     "remarks": Role.VIEWER,
     "withdraw_remark": Role.RATER,
+    "agreement": Role.RATER,
     "import_labels": Role.ADMIN,
     "self_report": Role.GUEST,
     "self_reports": Role.GUEST,

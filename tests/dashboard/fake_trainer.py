@@ -138,6 +138,7 @@ class FakeTrainer:
     decisions: list[dict[str, Any]] = field(default_factory=list)
     rates: list[dict[str, Any]] = field(default_factory=list)
     models: list[dict[str, Any]] = field(default_factory=list)
+    agreement: dict[str, Any] = field(default_factory=dict)
     waits_for: dict[str, str] = field(default_factory=dict)
     learner_state: str = "idle"
     model_version: int = 2
@@ -265,6 +266,10 @@ class FakeTrainer:
 
     def do_threshold_advice(self, task: str, **_wish: Any) -> dict[str, Any]:
         return {"task": task, "threshold": 0.81, "words": "for at most 2 false alarms per hour use 0.81; expected ..."}
+
+    def do_agreement(self, task: str) -> dict[str, Any]:
+        nobody = {"raters": 0, "windows": 0, "kappa": None}
+        return {"task": task, "own": nobody, "pairs": [], "trust": {}, **self.agreement}
 
     def do_apply_threshold(self, task: str, threshold: float) -> dict[str, Any]:
         self.applied.append((task, threshold))

@@ -164,6 +164,27 @@ class TestRates:
         assert "Stress: 8 more labels." in text
 
 
+class TestAgreement:
+    def test_an_admin_sees_each_pair_who_agree_least_first(self, trainer: FakeTrainer) -> None:
+        pairs = [("ann", "bob", 40, 0.8), ("ann", "eve", 30, -0.21), ("bob", "eve", 9, 0.1), ("bob", "cid", 12, None)]
+        names = ("first", "second", "windows", "kappa")
+        trainer.agreement["pairs"] = [dict(zip(names, pair, strict=True)) for pair in pairs]
+        trainer.agreement["trust"] = {"ann": 1.0, "bob": 1.0, "eve": 0.12}
+        text = words(open_page("rates"))
+        shown = text[text.index("Agreement between raters") :]
+        assert "ann, eve 30 -0.21 ann, bob 40 0.80 bob, cid 12 cannot tell: all labels alike" in shown
+        assert "bob, eve 9 too few windows" in shown
+        assert "Weight that agreement leaves: eve 12 %; the others in full." in shown
+
+    def test_a_rater_sees_the_own_mean(self, trainer: FakeTrainer) -> None:
+        trainer.agreement = {"own": {"raters": 2, "windows": 70, "kappa": 0.64}, "pairs": None, "trust": None}
+        assert "you, mean with 2 others 70 0.64" in words(open_page("rates"))
+
+    def test_before_windows_are_shared_it_says_what_to_do(self, trainer: FakeTrainer) -> None:
+        text = words(open_page("rates"))
+        assert "Not enough shared windows yet. Let another rater label stress on the Review page, too" in text
+
+
 class TestModels:
     def test_accuracy_by_version_is_drawn_and_can_be_saved(self, trainer: FakeTrainer) -> None:
         trainer.models = [model(2, n=90), model(1, incumbent=None)]

@@ -65,6 +65,24 @@ def test_a_rater_speaks_and_takes_back_in_the_own_name_only(desk: Desk, staff: d
     assert desk.call("withdraw", token=staff["admin"], label_id=hex_id(8)) == {"withdrawn": True}
 
 
+def test_only_an_admin_learns_how_others_agree(desk: Desk, staff: dict[str, str]) -> None:
+    said = {1: ("calm", "calm", "calm"), 2: ("stressed", "stressed", "calm")}
+    for window_number, values in said.items():
+        for rater, value in zip(("a-rater", "R1", "R2"), values, strict=True):
+            submit(desk, 10 * window_number + len(rater) + ord(rater[-1]), window_number, value, rater=rater)
+    told = desk.call("agreement", task="stress", token=staff["admin"])
+    kappas = {(pair["first"], pair["second"]): pair["kappa"] for pair in told["pairs"]}
+    assert kappas == {("a-rater", "R1"): 1.0, ("a-rater", "R2"): 0.0, ("R1", "R2"): 0.0}
+    assert set(told["trust"]) == {"a-rater", "R1", "R2"}
+    assert told["own"] == {"raters": 0, "windows": 0, "kappa": None}
+    assert desk.call("agreement", task="stress", token=staff["rater"]) == {
+        "task": "stress", "own": {"raters": 2, "windows": 4, "kappa": 0.5}, "pairs": None, "trust": None,
+    }  # fmt: skip
+    desk.call("withdraw", label_id=hex_id(10 + 2 + ord("2")))
+    assert desk.call("agreement", task="stress", token=staff["rater"])["own"]["windows"] == 3
+    assert refused(desk, "agreement", token=staff["viewer"], task="stress")[0] == "NotAllowed"
+
+
 def test_every_change_is_one_row_of_the_log(desk: Desk, staff: dict[str, str]) -> None:
     token = staff["rater"]
     about = {"task": "stress", "rater": "a-rater", "window_id": hex_id(1)}

@@ -31,6 +31,17 @@ def test_who_contradicts_the_others_loses_the_weight() -> None:
     assert found.shared == {"ann": 120, "bob": 120, "eve": 120}
 
 
+def test_the_agreement_of_each_pair_is_kept_once() -> None:
+    by_hand = {"ann": {1: 0, 2: 0, 3: 2, 4: 2}, "cid": {1: 0, 2: 2, 3: 2, 4: 2}, "dan": {4: 2, 3: 1, 100: 0}}
+    kappas = {(pair.first, pair.second, pair.windows): pair.kappa for pair in weighing(by_hand).pairs}
+    assert kappas == {("ann", "cid", 4): 0.5, ("ann", "dan", 2): 0.0, ("cid", "dan", 2): 0.0}
+
+
+def test_agreement_cannot_be_told_where_all_labels_are_alike() -> None:
+    (pair,) = weighing({"ann": {1: 0, 2: 0}, "bob": {1: 0, 2: 0}}).pairs
+    assert (pair.windows, pair.kappa) == (2, None)
+
+
 def test_two_who_disagree_are_alike() -> None:
     true = truth(60)
     found = weighing({"ann": true, "eve": {window: 2 - value for window, value in true.items()}})
