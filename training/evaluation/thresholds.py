@@ -105,12 +105,21 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Advice:
-    """A threshold that meets a wish (None if none is known to), what it would bring, and all that in words."""
+    """What there is to choose from.
+
+    Attributes:
+        threshold: one that meets the wish; None if none is known to.
+        expected: what it would bring.
+        present: what the present one brings.
+        words: all that as a person would say it.
+        curve: what each threshold would bring of which it is known, from the present one on upwards.
+    """
 
     threshold: float | None
     expected: Expectation | None
     present: Expectation
     words: str
+    curve: tuple[Expectation, ...]
 
 
 def alert_levels(alerts: Sequence[Sequence[float]], in_a_row: int, threshold: float) -> tuple[list[Floats], Floats]:
@@ -134,20 +143,45 @@ def _levels(probabilities: Sequence[float], in_a_row: int, before: float) -> Flo
     return np.maximum.accumulate(runs)
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """Judged windows of both strata; arrays are [n]. The level of a quiet one is minus infinity: it is never on."""
+
+    levels: Floats
+    events: NDArray[np.bool_]
+    weights: Floats
+    clusters: NDArray[np.int64]
+
+    def where(self, side: NDArray[np.bool_]) -> JudgedWindows:
+        """One side of a threshold as a sample."""
+        some = self.weights[side]
+        return JudgedWindows(self.events[side], some.min(initial=np.inf) / some, self.clusters[side])
+
+
 def expect(evidence: Evidence, threshold: float) -> Expectation:
     """False alarms per hour and miss rate at the present threshold or a higher one."""
+    return _expect(evidence, _judged(evidence), threshold)
+
+
+def _judged(evidence: Evidence) -> _Judged:
     alerting, quiet, total = evidence.alerting, evidence.quiet, evidence.counts
-    kept = float((alerting.levels >= threshold).mean()) if len(alerting.levels) else 1.0
-    on = np.concatenate([alerting.judged_levels >= threshold, np.zeros(len(quiet.events), bool)])
-    weights = np.concatenate(
-        [_scaled(alerting.weights, total.alerting_windows), _scaled(quiet.weights, total.quiet_windows)]
-    )
-    events = np.concatenate([alerting.events, quiet.events])
+    scaled = (_scaled(alerting.weights, total.alerting_windows), _scaled(quiet.weights, total.quiet_windows))
     _, clusters = np.unique(np.array([*alerting.clusters, *quiet.clusters]), return_inverse=True)
+    return _Judged(
+        np.concatenate([alerting.judged_levels, np.full(len(quiet.events), -np.inf)]),
+        np.concatenate([alerting.events, quiet.events]),
+        np.concatenate(scaled),
+        clusters,
+    )
+
+
+def _expect(evidence: Evidence, judged: _Judged, threshold: float) -> Expectation:
+    alerting, total = evidence.alerting, evidence.counts
+    kept = float((alerting.levels >= threshold).mean()) if len(alerting.levels) else 1.0
+    on = judged.levels >= threshold
     n_alerting = max(round(total.alerting_windows * kept), int(on.sum()))
     counts = TaskCounts(n_alerting, total.alerting_windows + total.quiet_windows - n_alerting, total.hours)
-    still, not_any_more = (_sample(events, weights, clusters, side) for side in (on, ~on))
-    found = estimate_rates(counts, still, not_any_more, _alerts(evidence.alerts, threshold))
+    found = estimate_rates(counts, judged.where(on), judged.where(~on), _alerts(evidence.alerts, threshold))
     return Expectation(threshold, found.false_alarms_per_hour, found.miss_rate)
 
 
@@ -159,36 +193,29 @@ def advise(evidence: Evidence, wish: Wish) -> Advice:
     """
     if (wish.most_false_alarms_per_hour is None) == (wish.most_misses is None):
         raise ValueError("wish for at most so many false alarms an hour or at most so many misses, one of the two")
-    present = expect(evidence, evidence.threshold)
-    higher = (float(threshold) for threshold in GRID if threshold > evidence.threshold)
-    known = [
+    judged = _judged(evidence)
+    thresholds = (evidence.threshold, *(float(threshold) for threshold in GRID if threshold > evidence.threshold))
+    present, *higher = (_expect(evidence, judged, threshold) for threshold in thresholds)
+    known = tuple(
         found
-        for found in (present, *(expect(evidence, threshold) for threshold in higher))
+        for found in (present, *higher)
         if found.miss_rate.value is not None and found.false_alarms_per_hour.value is not None
-    ]
+    )
     if not known:
         lacking = present.miss_rate if present.miss_rate.value is None else present.false_alarms_per_hour
-        return Advice(None, None, present, lacking.words)
+        return Advice(None, None, present, lacking.words, known)
     meeting = [found for found in known if _wished(found, wish) <= _limit(wish)]
     wanted = _wish_words(wish)
     if not meeting:
-        return Advice(None, None, present, _unmet(wish, wanted, known))
+        return Advice(None, None, present, _unmet(wish, wanted, known), known)
     best = meeting[0] if wish.most_misses is None else meeting[-1]
     words = f"for {wanted} use {best.threshold:.2f}; {_expected(best)}. {NEW_DAYS}"
-    return Advice(best.threshold, best, present, words)
+    return Advice(best.threshold, best, present, words, known)
 
 
 def _scaled(weights: Floats, total: int) -> Floats:
     """Weights that add up to the windows of their stratum."""
     return weights * (total / weights.sum()) if len(weights) else weights
-
-
-def _sample(
-    events: NDArray[np.bool_], weights: Floats, clusters: NDArray[np.int64], side: NDArray[np.bool_]
-) -> JudgedWindows:
-    some = weights[side]
-    probability = some.min(initial=np.inf) / some
-    return JudgedWindows(events[side], probability, clusters[side])
 
 
 def _alerts(alerts: Verdicts, threshold: float) -> AlertCounts:

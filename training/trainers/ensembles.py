@@ -104,6 +104,7 @@ def calibrated(
     bias: Float32,
     allowed: NDArray[np.bool_],
     weights: NDArray[np.float64],
+    groups: Sequence[str],
     never_seen: NDArray[np.bool_],
 ) -> tuple[float, Float32]:
     """The temperature, and the biases [K, C] moved by as much for every member, with the least loss on people unseen.
@@ -117,6 +118,7 @@ def calibrated(
         bias: float32 [K, C], of the members; already in the logits.
         allowed: bool [N, C], the classes that each label leaves possible.
         weights: float64 [N].
+        groups: the N windows' people. As for the lines, people count and not their windows, which err alike.
         never_seen: bool [K, N], see `unseen`; where no window is, the temperature is 1 and nothing moves.
     """
     judged = never_seen.any(0)
@@ -127,6 +129,7 @@ def calibrated(
     asked = torch.from_numpy(never_seen.T[judged])
     shares = asked / asked.sum(1, keepdim=True)
     possible = shares.log()[:, :, None].where(torch.from_numpy(allowed[judged])[:, None], -torch.inf)
+    alike = judged.sum() / len(np.unique(np.array(groups)[judged]))
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     shift = torch.zeros(logits.shape[-1], dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([log_temperature, shift], max_iter=CALIBRATION_STEPS, line_search_fn="strong_wolfe")
@@ -135,7 +138,7 @@ def calibrated(
         optimiser.zero_grad()
         probabilities = (scores * (-log_temperature).exp() + shift).log_softmax(-1)
         evidence = counted @ (probabilities + possible).flatten(1).logsumexp(-1)
-        prior = (log_temperature / TEMPERATURE_SPREAD).square() + (shift / SHIFT_SPREAD).square().sum()
+        prior = (log_temperature / TEMPERATURE_SPREAD).square() + alike * (shift / SHIFT_SPREAD).square().sum()
         total: torch.Tensor = 0.5 * prior - evidence
         total.backward()  # type: ignore[no-untyped-call]
         return total

@@ -180,7 +180,7 @@ def fit_fusion(
     never = unseen(people, counts + stopping)
     vectors = fused_vectors(fitting.network, windows, rows)
     heads = {
-        task.name: _head(task, fitting.network, *fitting.parameters(index), vectors, targets[task.name], never)
+        task.name: _head(task, fitting.network, *fitting.parameters(index), vectors, targets[task.name], people, never)
         for index, task in enumerate(tasks)
     }
     ratings = {
@@ -249,12 +249,18 @@ def _head(
     bias: Float32,
     vectors: Float32,
     target: _Target,
+    people: Sequence[str],
     never_seen: NDArray[np.bool_],
 ) -> FusionHead:
     labelled = target.weights > 0
     logits = _affine(vectors[labelled], weights, bias)
     temperature, bias = calibrated(
-        logits, bias, target.labels[labelled], target.weights[labelled], never_seen[:, labelled]
+        logits,
+        bias,
+        target.labels[labelled],
+        target.weights[labelled],
+        np.array(people)[labelled].tolist(),
+        never_seen[:, labelled],
     )
     return FusionHead(task, network, weights, bias, temperature)
 

@@ -105,7 +105,7 @@ def fit_head(
     start = _rebase(warm_start, task, members, centre, scale)
     ranks = class_ranks(task) if ordered else np.eye(len(task.classes), dtype=np.float32)
     matrix, bias = _optimise(x, allowed, resampled, start, ranks)
-    temperature, bias = calibrated(_logits(x, matrix, bias), bias, allowed, balanced, unseen(groups, resampled))
+    temperature, bias = calibrated(_logits(x, matrix, bias), bias, allowed, balanced, groups, unseen(groups, resampled))
     return TaskHead(task, centre, scale, matrix, bias, temperature, space)
 
 
