@@ -63,6 +63,7 @@ def test_labels_are_counted_to_where_the_curve_crosses_or_all_if_it_never_does()
         assert found[1] is reached
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_what_is_absent_is_said_and_keeps_no_promise() -> None:
     found, absent = makers(None, None)

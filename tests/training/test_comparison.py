@@ -75,6 +75,7 @@ def test_face_and_posture_are_hidden_from_the_views() -> None:
     }
 
 
+@pytest.mark.slow
 def test_people_who_differ_need_their_baselines() -> None:
     """Without baselines the differences between people drown the state, under statistics of the others alone."""
     train = np.flatnonzero(STUDY.people < "p3-05")
@@ -91,6 +92,7 @@ def test_people_who_differ_need_their_baselines() -> None:
     assert own < none - 0.05
 
 
+@pytest.mark.slow
 def test_a_head_that_has_learned_without_the_face_is_less_sure_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     study = make_windows(people=8, minutes=10, effect=4.0, space=SECOND_SPACE, missing=0.0)
     rows, shown = np.arange(len(study)), views(study)

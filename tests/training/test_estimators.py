@@ -103,7 +103,9 @@ def test_a_modality_that_was_hidden_from_the_start_is_not_looked_at(name: str) -
     np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("name", REGRESSORS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "boosting" else ()) for name in REGRESSORS]
+)
 def test_a_regressor_follows_the_ratings_of_other_people(name: str) -> None:
     ratings = STUDY.scales["stress_rating"].copy()
     ratings[TRAIN[::4]] = np.nan

@@ -57,6 +57,7 @@ def test_the_same_seed_gives_the_same_head_and_another_seed_another() -> None:
     assert not np.allclose(one.weights, other.weights)
 
 
+@pytest.mark.slow
 def test_the_ordered_form_moves_the_classes_in_their_order_and_helps() -> None:
     studies = [make_study(people=10, windows=20, effect=1.5, seed=seed) for seed in range(2)]
     free, ordered = ([fit(study, ordered=form) for study in studies] for form in (False, True))

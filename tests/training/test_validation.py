@@ -117,6 +117,7 @@ def test_labels_of_the_tested_never_reach_the_model() -> None:
     assert after.metrics["auroc"].value == pytest.approx(1 - before.metrics["auroc"].value)
 
 
+@pytest.mark.slow
 def test_minutes_of_the_person_help_where_people_differ() -> None:
     """Effect and person are on the same features: without minutes of a stranger, high looks like a tall person."""
     windows = make_minutes(people=10, conditions=("low", "high", "low", "high"), effect=1.0, person=3.0, minutes=12)
