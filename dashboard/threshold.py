@@ -1,14 +1,22 @@
-"""The Rates page's wish: so many false alarms or misses at most, the threshold for it, and a button to apply it."""
+"""The Rates page's wish: so many false alarms or misses at most, what each threshold would bring, and one to apply."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import streamlit as st
 
 from dashboard.connection import ask
+from dashboard.figures import figure
+from dashboard.threshold_chart import chart, table_of
 from dashboard.who import who
-from training.active_learning.review.markup import note
+from training.active_learning.review.markup import note, tag
 
 ALARMS, MISSES = "False alarms per hour, at most", "Misses in percent, at most"
+HOW = (
+    "Each point is a threshold, from the present one on in steps of 0.01; the lines are 95 % intervals. What a lower one "
+    "would bring cannot be told before, from a sample of the quiet windows."
+)
 
 
 def advice() -> None:
@@ -32,6 +40,9 @@ def _answer(task: str) -> None:
     if not found or found["task"] != task:
         return
     note("quiet", f"{found['words'][:1].upper()}{found['words'][1:]}.")
+    if found["curve"]:
+        figure(f"sentry-{task}-thresholds", partial(chart, found), table_of(found))
+        st.html(tag("p", HOW, "s-how"))
     if found["threshold"] is None or not who().may("admin"):
         return
     if st.button(f"Apply {found['threshold']:.2f}", key="apply threshold"):

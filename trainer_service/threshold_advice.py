@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection, func, select
@@ -23,8 +23,7 @@ LONGEST_GAP_S = 15.0
 """Alerting windows of a session that lie further apart belong to two alerts."""
 
 
-@dataclass(frozen=True)
-class _Window:
+class _Window(NamedTuple):
     window_id: str
     session: str
     start: float

@@ -106,6 +106,20 @@ def rates_row(version: int | None, scale: float, *, task: str = "stress") -> dic
     }  # fmt: skip
 
 
+def advice() -> dict[str, Any]:
+    """A curve of three thresholds, of which the highest is advised."""
+    present, _, advised = curve = [
+        {
+            "threshold": threshold,
+            "false_alarms_per_hour": rate(alarms, alarms / 2, 2 * alarms, 30),
+            "miss_rate": rate(misses, misses / 2, 2 * misses, 72),
+        }
+        for threshold, alarms, misses in ((0.6, 3.6, 0.2), (0.7, 2.4, 0.25), (0.81, 1.8, 0.3))
+    ]
+    words = "for at most 2 false alarms per hour use 0.81; expected ..."
+    return {"threshold": 0.81, "words": words, "present": present, "expected": advised, "curve": curve}
+
+
 def decision(row: int, verdict: str, reason: str, **changes: Any) -> dict[str, Any]:
     """One stored decision."""
     return {
@@ -265,7 +279,7 @@ class FakeTrainer:
         return [{**row, by: groups[row["model_version"]]} if by != "model_version" else row for row in rows]
 
     def do_threshold_advice(self, task: str, **_wish: Any) -> dict[str, Any]:
-        return {"task": task, "threshold": 0.81, "words": "for at most 2 false alarms per hour use 0.81; expected ..."}
+        return {"task": task, **advice()}
 
     def do_agreement(self, task: str) -> dict[str, Any]:
         nobody = {"raters": 0, "windows": 0, "kappa": None}

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dashboard import alert_charts, calibration, figures, learning, rate_charts
-from tests.dashboard.fake_trainer import NOW, model, rates_row
+from dashboard import alert_charts, calibration, figures, learning, rate_charts, threshold_chart
+from tests.dashboard.fake_trainer import NOW, advice, model, rates_row
 from training.active_learning.review.look import LIGHT
 
 RATES = [rates_row(None, 1.0), rates_row(2, 0.5), rates_row(1, 1.0)]
@@ -38,6 +38,10 @@ FIGURES: dict[str, tuple[figures.Draw, list[str]]] = {
     "learning": (
         partial(learning.chart, learning.table_of(MODELS)),
         ["model version", "balanced accuracy", "v1", "v2", "Stress"],
+    ),
+    "thresholds": (
+        partial(threshold_chart.chart, advice()),
+        ["false alarms per hour", "miss rate", "0.60 present", "0.81 advised"],
     ),
     "around": (partial(alert_charts.around_chart, ALERT), ["minutes from the alert", "100%"]),
 }
@@ -75,3 +79,12 @@ def test_a_version_stands_beside_the_one_before_it_unless_it_took_its_head_over(
     ]  # fmt: skip
     assert "different windows (stress 60 to 90); a hollow point is the version before" in learning.sentence(rows)
     assert learning.sentence([row for row in rows if row["n"] == 90]) == ""
+
+
+def test_the_table_of_thresholds_has_both_rates_and_marks() -> None:
+    rows = threshold_chart.table_of(advice())
+    assert [(row["threshold"], row["is"]) for row in rows] == [(0.6, "present"), (0.7, ""), (0.81, "advised")]
+    assert rows[0]["miss_rate"] == 0.2
+    assert (rows[0]["false_alarms_per_hour_low"], rows[0]["false_alarms_per_hour_n"]) == (1.8, 30)
+    kept = threshold_chart.table_of({**advice(), "threshold": 0.6})
+    assert [row["is"] for row in kept] == ["present and advised", "", ""]

@@ -143,6 +143,10 @@ class TestRates:
         page = open_page("rates")
         page.button(key="advise").click().run()
         assert "For at most 2 false alarms per hour use 0.81" in words(page)
+        assert "Each point is a threshold, from the present one on" in words(page)
+        assert {"svg sentry-stress-thresholds", "csv sentry-stress-thresholds"} <= {
+            save.key for save in page.get("download_button")
+        }
         page.button(key="apply threshold").click().run()
         assert trainer.applied == [("stress", 0.81)]
         assert "published as version 3" in words(page)

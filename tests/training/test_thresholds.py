@@ -91,6 +91,7 @@ def test_nothing_is_advised_before_there_are_labels() -> None:
     advice = advise(known, Wish(most_misses=0.2))
     assert advice.threshold is None
     assert advice.words.startswith("not enough labels yet: ")
+    assert advice.curve == ()
 
 
 def test_a_wish_that_nothing_fulfils_is_told_so() -> None:
@@ -99,6 +100,19 @@ def test_a_wish_that_nothing_fulfils_is_told_so() -> None:
     assert advice.threshold is None
     assert "no threshold is known to give at most 0 % misses; the present 0.40 gives" in advice.words
     assert "apply one a little lower" in advice.words
+
+
+def test_all_thresholds_of_which_something_is_known_are_kept() -> None:
+    generator = np.random.default_rng(2)
+    known = evidence(WORLD, deploy(WORLD, generator), generator)
+    advice = advise(known, Wish(1.5))
+    assert advice.curve[0] == advice.present
+    assert advice.expected in advice.curve
+    thresholds = [found.threshold for found in advice.curve]
+    assert thresholds == sorted({WORLD.threshold, *thresholds})
+    assert advice.curve[20] == expect(known, thresholds[20])
+    alarms = [found.false_alarms_per_hour.value or 0.0 for found in advice.curve]
+    assert alarms[-1] < alarms[0] / 2
 
 
 @pytest.mark.parametrize("wish", [Wish(), Wish(2, 0.2)])
