@@ -14,8 +14,8 @@ from training.active_learning.review.markup import note, tag
 
 ALARMS, MISSES = "False alarms per hour, at most", "Misses in percent, at most"
 HOW = (
-    "Each point is a threshold, from the present one on in steps of 0.01; the lines are 95 % intervals. What a lower one "
-    "would bring cannot be told before, from a sample of the quiet windows."
+    "Each point is a threshold, from the present one on in steps of 0.01; the lines are 95 % intervals. What a lower "
+    "one would bring cannot be told before, from a sample of the quiet windows."
 )
 
 
