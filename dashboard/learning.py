@@ -82,4 +82,6 @@ def chart(rows: Sequence[Mapping[str, Any]], look: Look) -> Any:
 
 
 def _legend() -> alt.Legend:
-    return alt.Legend(orient="top", title=None, labelExpr="upper(slice(datum.label, 0, 1)) + slice(datum.label, 1)")
+    return alt.Legend(
+        orient="top", title=None, symbolOpacity=1, labelExpr="upper(slice(datum.label, 0, 1)) + slice(datum.label, 1)"
+    )

@@ -94,6 +94,15 @@ def test_nothing_is_advised_before_there_are_labels() -> None:
     assert advice.curve == ()
 
 
+def test_a_threshold_that_nothing_reaches_is_not_advised_for_want_of_verdicts() -> None:
+    generator = np.random.default_rng(2)
+    known = evidence(WORLD, deploy(WORLD, generator), generator)
+    few = replace(known.alerts, true_levels=known.alerts.true_levels[:1], false_levels=known.alerts.false_levels[:1])
+    advice = advise(replace(known, alerts=few), Wish(1.5))
+    assert advice.threshold is None
+    assert advice.words == "not enough labels yet: 3 more judged alerts needed"
+
+
 def test_a_wish_that_nothing_fulfils_is_told_so() -> None:
     generator = np.random.default_rng(2)
     advice = advise(evidence(WORLD, deploy(WORLD, generator), generator), Wish(most_misses=0.0))

@@ -196,14 +196,14 @@ def advise(evidence: Evidence, wish: Wish) -> Advice:
     judged = _judged(evidence)
     thresholds = (evidence.threshold, *(float(threshold) for threshold in GRID if threshold > evidence.threshold))
     present, *higher = (_expect(evidence, judged, threshold) for threshold in thresholds)
+    lacking = [rate.words for rate in (present.miss_rate, present.false_alarms_per_hour) if rate.value is None]
+    if lacking:  # of a threshold that nothing reaches all is known, but it is no use
+        return Advice(None, None, present, lacking[0], ())
     known = tuple(
         found
         for found in (present, *higher)
         if found.miss_rate.value is not None and found.false_alarms_per_hour.value is not None
     )
-    if not known:
-        lacking = present.miss_rate if present.miss_rate.value is None else present.false_alarms_per_hour
-        return Advice(None, None, present, lacking.words, known)
     meeting = [found for found in known if _wished(found, wish) <= _limit(wish)]
     wanted = _wish_words(wish)
     if not meeting:
