@@ -210,10 +210,12 @@ def _grant(options: argparse.Namespace) -> int:
 
 def _withdraw(options: argparse.Namespace) -> int:
     from edge_agent.consent import ConsentBook  # noqa: PLC0415
+    from edge_agent.shelf import empty  # noqa: PLC0415
 
-    ended = ConsentBook(options.data_dir / "consent.json").withdraw(options.participant, time.time())
-    if not ended:
+    book = ConsentBook(options.data_dir / "consent.json")
+    if not book.withdraw(options.participant, time.time()):
         raise InputError(f"{options.participant} has no live consent record here")
+    empty(options.data_dir, book.withdrawn_ids())
     print(
         f"{options.participant}: withdrawn; a running recording stops within a second, and what it spooled is dropped"
     )

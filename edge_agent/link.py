@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_agent.approved import Approved
 from edge_agent.heads import Heads
 from edge_agent.outbox import Outbox
-from edge_agent.shelf import Shelf
+from edge_agent.shelf import SHELF_FILE, Shelf
 from edge_agent.slots import Slots
 from edge_agent.state import SOFTWARE, State, heartbeat
 from edge_agent.updater import SocketFetcher, UpdateClient, UpdateService
@@ -50,7 +50,7 @@ class Link:
         approved: Approved | None = None,
     ) -> None:
         self._state = state
-        self.outbox, self.shelf = Outbox(folder / "outbox.sqlite", quota), Shelf(folder / "shelf.sqlite")
+        self.outbox, self.shelf = Outbox(folder / "outbox.sqlite", quota), Shelf(folder / SHELF_FILE)
         self._swapped = threading.Event()
         self._fetcher = SocketFetcher(key)
         root = json.dumps(key.root).encode()

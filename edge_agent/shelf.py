@@ -21,6 +21,7 @@ from sentry_proto.types import Wanted, Window
 
 log = logging.getLogger(__name__)
 
+SHELF_FILE = "shelf.sqlite"
 DEFAULT_QUOTA = 256 << 20
 """Bytes of records: a day of one participant's windows, one every 5 s."""
 
@@ -128,6 +129,15 @@ class Shelf:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+
+def empty(folder: Path, consent_ids: Collection[str]) -> None:
+    """Forget what an agent's data folder holds under these consents, whether or not the agent runs."""
+    path = folder / SHELF_FILE
+    if path.exists():
+        shelf = Shelf(path)
+        shelf.withdraw(consent_ids)
+        shelf.close()
 
 
 @contextmanager

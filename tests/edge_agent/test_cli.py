@@ -18,7 +18,9 @@ import pytest
 from edge_agent import cli
 from edge_agent.consent import ConsentBook
 from edge_agent.outbox import Outbox
+from edge_agent.shelf import Shelf
 from tests.edge_agent.trainer import Lab, Trainer
+from tests.sentry_proto.records import window
 
 GREY = np.full((48, 64, 3), 128, np.uint8)
 
@@ -188,7 +190,12 @@ def test_consent_from_grant_to_withdrawal(tmp_path: Path, capsys: pytest.Capture
     assert consent("list") == ""
     assert "P07  live" in consent("grant", "--participant", "P07", "--until", "2099-12-31")
     assert "until 2099-12-31" in consent("list")
+    (given,) = ConsentBook(tmp_path / "consent.json").records
+    shelf = Shelf(tmp_path / "shelf.sqlite")
+    shelf.put(window(participant="P07", consent_id=given.consent_id))
+    shelf.close()
     assert "withdrawn" in consent("withdraw", "--participant", "P07")
+    assert b"P07" not in (tmp_path / "shelf.sqlite").read_bytes()
     assert "P07  withdrawn" in consent("list")
     assert cli.main(["consent", "withdraw", "--participant", "P07", "--data-dir", str(tmp_path)]) == 2
 
