@@ -31,7 +31,7 @@ from benchmarks.label_streams import HOP_S, RARE, Floats, Maker, Rows, Stream, m
 from edge_agent.alerts import AlertMachine
 from sentry_proto.types import Stratum
 from training.active_learning.diversity import diverse_batch
-from training.active_learning.neighbours import starts_around
+from training.active_learning.neighbours import LATELY, is_rare, starts_around
 from training.active_learning.selection import Selector
 from training.active_learning.uncertainty import entropy, margin, mutual_information, rank
 from training.evaluation.gate import figures
@@ -124,7 +124,8 @@ class Ours:
         while len(asked) < count and (row := self._first()) is not None:
             asked.append(row)
             self.given.append(row)
-            if self.stream.event is not None and self.stream.labels[row] == self.stream.event:
+            lately = self.stream.labels[self.given[-LATELY:]] == self.stream.event
+            if lately[-1] and is_rare(int(lately.sum()), len(lately)):
                 self._fetch_around(row)
         return asked
 

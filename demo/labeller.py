@@ -4,7 +4,8 @@ Only a window that lies within one acted state is labelled, because only there i
 that has a baseline, because no head looks at the others. Until the first version is published, the rater keeps to the
 clear cases, the two ends of a scale. Afterwards every class is labelled, so the first version's false alarms on the
 middle ones show up in its error rates and teach the next version; alerts and audit windows come first, because the
-rates rest on them, and the pace is modest.
+rates rest on them, neighbours of confirmed events last, because the puppet's states are not rare, and the pace is
+modest.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ TASKS = ("stress",)
 """What is labelled; the other tasks stay with the person who watches, and show what waiting looks like."""
 
 POLL_S = 0.5
+LAST = 3
 PAGE = 1_000
 
 Truth = Callable[[Mapping[str, Any]], Mapping[str, str]]
@@ -60,6 +62,11 @@ class _Waiting:
     row: int
     clear: bool
     due: Due = field(compare=False)
+
+    @property
+    def last(self) -> bool:
+        """Whether it waits until no other does."""
+        return self.urgency == LAST
 
 
 @dataclass
@@ -105,7 +112,9 @@ class Rater:
         self._since = now
         rate = self.pace.after if model_version else self.pace.before
         self._allowance = min(self._allowance + rate * elapsed, 10.0)
-        usable = sorted(self._waiting) if model_version else [entry for entry in self._waiting if entry.clear]
+        usable = sorted(self._waiting)
+        if not model_version:
+            usable = sorted((entry for entry in usable if entry.clear), key=lambda entry: (entry.last, entry.row))
         chosen = usable[: int(self._allowance)]
         self._allowance -= len(chosen)
         self._waiting = [entry for entry in self._waiting if entry not in chosen]
@@ -113,7 +122,7 @@ class Rater:
 
 
 def _urgency(window: Mapping[str, Any]) -> int:
-    return {Stratum.ALERT: 0, Stratum.AUDIT: 1}.get(window["stratum"], 2)
+    return {Stratum.ALERT: 0, Stratum.AUDIT: 1, Stratum.NEIGHBOUR: LAST}.get(window["stratum"], 2)
 
 
 def _label_id(window_id: str, task: str) -> str:

@@ -1,6 +1,6 @@
 """Which windows that agents passed over are wanted after all: the neighbours of those in which the event was found.
 
-Each label that says that the event was there makes its agent be asked for the windows around it
+While an event is rare, each label that says that it was there makes its agent be asked for the windows around it
 (`training.active_learning.neighbours`), a few times, in the pulse; what the agent still has comes as a window like
 any other and waits for a label in its turn. What is wanted is remembered until the trainer ends.
 """
@@ -20,7 +20,7 @@ from sentry_proto.tasks import Task
 from sentry_proto.types import Wanted
 from trainer_service import schema
 from trainer_service.store import Store
-from training.active_learning.neighbours import starts_around
+from training.active_learning.neighbours import LATELY, is_rare, starts_around
 
 log = logging.getLogger(__name__)
 
@@ -88,12 +88,19 @@ class Neighbours:
         )  # fmt: skip
         rows = connection.execute(chosen).all()
         self._last = rows[-1].row if rows else self._last
-        found = [row for row in rows if row.task in self._tasks and self._tasks[row.task].is_event(row.value)]
+        rare = {name for name in {row.task for row in rows} & set(self._tasks) if self._rare(connection, name)}
+        found = [row for row in rows if row.task in rare and self._tasks[row.task].is_event(row.value)]
         return [
             (row.agent, Wanted(row.participant, row.session, start))
             for row in found
             for start in _not_stored(connection, row.session, row.end - row.start, starts_around(row.start, row.end))
         ]
+
+    def _rare(self, connection: Connection, task: str) -> bool:
+        label = schema.labels.c
+        said = select(label.value).where(label.task == task, label.withdrawn.is_(None)).order_by(label.row.desc())
+        values = connection.scalars(said.limit(LATELY)).all()
+        return is_rare(sum(bool(self._tasks[task].is_event(value)) for value in values), len(values))
 
 
 def _not_stored(connection: Connection, session: str, length: float, starts: Sequence[float]) -> list[float]:

@@ -19,6 +19,7 @@ from tests.sentry_proto.records import window
 from tests.trainer_service.conftest import Ingestion, arrival, hex_id, label, put_labels, put_windows
 from trainer_service.neighbours import TIMES, Neighbours
 from trainer_service.store import Store
+from training.active_learning.neighbours import is_rare
 
 T = 1_750_000_000.0
 SESSION = "s0001"
@@ -71,9 +72,9 @@ def test_labels_from_before_the_start_ask_for_nothing(store: Store, neighbours: 
 
 
 def test_one_pulse_asks_for_a_few_and_the_next_for_the_rest(store: Store, neighbours: Neighbours) -> None:
-    far = [window(hex_id(10 + n), start=T + 1_000 * n, seed=n) for n in range(1, 7)]
-    assert store.ingest([arrival(one, 10 + n) for n, one in enumerate(far)], 0.0) == [None] * 6
-    put_labels(store, *(label(n, hex_id(10 + n), "stressed") for n in range(1, 7)))
+    far = [window(hex_id(10 + n), start=T + 1_000 * n, seed=n) for n in range(1, 31)]
+    assert store.ingest([arrival(one, 10 + n) for n, one in enumerate(far)], 0.0) == [None] * 30
+    put_labels(store, *(label(n, hex_id(10 + n), "stressed" if n < 7 else "calm") for n in range(1, 31)))
     told = [asked(neighbours) for _ in range(2 * TIMES)]
     assert max(map(len, told)) == limits.MAX_WANTED
     assert {one for some in told for one in some} == set(
@@ -109,3 +110,13 @@ def test_a_label_brings_the_neighbours_from_the_agents_shelf(ingestion: Ingestio
     assert [(row[0] - T, row[1]) for row in rows] == [
         (20, "neighbour"), (35, "neighbour"), (50, "uncertain"), (65, "neighbour"), (80, "neighbour"),
     ]  # fmt: skip
+
+
+def test_an_event_that_is_common_is_not_looked_for(store: Store, neighbours: Neighbours) -> None:
+    far = [window(hex_id(10 + n), start=T + 1_000 * n, seed=n) for n in range(1, 13)]
+    assert store.ingest([arrival(one, 10 + n) for n, one in enumerate(far)], 0.0) == [None] * 12
+    put_labels(store, *(label(n, hex_id(10 + n), "stressed" if n % 3 else "calm") for n in range(1, 10)))
+    assert asked(neighbours) == ()
+    assert is_rare(3, 3)
+    assert is_rare(24, 100)
+    assert not is_rare(25, 100)
