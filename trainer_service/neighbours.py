@@ -30,6 +30,9 @@ NEAR_S = 2.5
 MOST_WAITING = 256
 """For one agent; the oldest are forgotten."""
 
+MOST_AT_ONCE = 64
+"""Events of one look whose neighbours are asked for, the newest ones: a file of labels may bring thousands."""
+
 TIMES = 3
 """How often an agent is told of each, since a pulse may be lost."""
 
@@ -92,7 +95,7 @@ class Neighbours:
         found = [row for row in rows if row.task in rare and self._tasks[row.task].is_event(row.value)]
         return [
             (row.agent, Wanted(row.participant, row.session, start))
-            for row in found
+            for row in found[-MOST_AT_ONCE:]
             for start in _not_stored(connection, row.session, row.end - row.start, starts_around(row.start, row.end))
         ]
 

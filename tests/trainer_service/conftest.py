@@ -81,6 +81,7 @@ BOTH = {
         "labels",
         "metrics",
         "migrations",
+        "neighbours",
         "registry",
         "retention",
         "self_reports",
