@@ -90,8 +90,8 @@ def test_an_offset_reaches_the_agent_of_that_person_and_ends_with_its_labels(stu
     for label_id in ids:
         study.control.call("withdraw", label_id=label_id)
     eventually(lambda: not known().keys() & wrong.keys(), 60, "all of it is forgotten")
+    log = study.folder / "lab-1.log"
+    assert "personal offsets: stress" in log.read_text()
+    eventually(lambda: "personal offsets: none" in log.read_text(), 60, "the agent has forgotten it too")
     study.stop(agent)
-    log = (study.folder / "lab-1.log").read_text()
-    assert "personal offsets: stress" in log
-    assert "personal offsets: none" in log
     far.close()

@@ -265,7 +265,7 @@ def test_a_trial_of_heads_for_another_expression_model_ends_with_a_decision(scho
     newest = school.decided(3)[0]
     assert (newest["trigger"], newest["version"]) == ("canary", 3)
     assert "it is for another expression model than the one in force" in newest["reason"]
-    eventually(lambda: school.models()[3] == "current", 10, "the heads before it are for all again")
+    eventually(lambda: school.models().get(3) == "current", 10, "the heads before it are for all again")
     eventually(lambda: learner.describe()["set_aside"] == 69, 20, "the labelled windows are counted")
     assert learner.rollout.trial is None
     learner.stop()
