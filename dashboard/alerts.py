@@ -269,9 +269,8 @@ def _missed() -> None:
         _missed_form(tasks, sorted(person["participant"] for person in people))
         zone = browser_zone()
         for remark in reported:
-            words = (
-                f"{day_and_time(remark['time'], zone)}: {remark['task']}, {remark['participant']}, by {remark['rater']}"
-            )
+            by = f", by {remark['rater']}" if remark["rater"] else ""
+            words = f"{day_and_time(remark['time'], zone)}: {remark['task']}, {remark['participant']}{by}"
             st.caption(f"{words}. {remark['words']}")
 
 

@@ -161,6 +161,9 @@ def running(settings: Settings) -> Iterator[Trainer]:
         threads = (ingest, updates, control, learner)
         for thread in threads:
             thread.start()
+        ahead = threading.Thread(target=api.read_ahead, name="reading ahead")
+        ahead.start()
+        stack.callback(ahead.join)
         stack.enter_context(offering(settings.metrics, _collector(store, intake, fleet, allowed, learner)))
         yield Trainer(ends, threads, store, fleet)
         log.info("ending; %s", dict(intake.counts) or "no agent called")

@@ -10,39 +10,26 @@ import typing
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, select
+from sqlalchemy import ColumnElement
 
 from sentry_proto.control import decode_request, encode_error, encode_result
-from sentry_proto.errors import InputError, MalformedMessage, RequestRefused, SentryError
+from sentry_proto.errors import InputError, MalformedMessage, SentryError, StorageError
 from sentry_proto.keys import AGENT, AllowList
 from sentry_proto.tasks import Task, tasks_to_json
-from sentry_proto.types import Label, Stratum
-from trainer_service import (
-    accounts,
-    agreement,
-    alert_views,
-    erasure,
-    labels,
-    rates,
-    remarks,
-    schema,
-    self_reports,
-    threshold_advice,
-    views,
-)
+from sentry_proto.types import Stratum
+from trainer_service import accounts, alert_views, rates, schema, threshold_advice, veil, views
 from trainer_service.account_api import AccountApi
 from trainer_service.agreement import AgreementFeed
-from trainer_service.audit import Entry
 from trainer_service.expression import UNSAID
 from trainer_service.fleet import Fleet, Moment
 from trainer_service.judged_feed import JudgedFeed
 from trainer_service.looks import Looks
+from trainer_service.opinion_api import OpinionApi
 from trainer_service.people_api import PeopleApi
-from trainer_service.remarks import Remark
+from trainer_service.requests import Learning
 from trainer_service.roles import LEAST, Actor, Role
-from trainer_service.self_reports import Answer, SelfReport
 from trainer_service.store import Store
 from trainer_service.throttle import Throttle
 from trainer_service.views import checked_limit as _limit
@@ -54,47 +41,7 @@ SOFTWARE = version("sentry-lab")
 _WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list"}
 
 
-class Rolling(Protocol):
-    """What the API needs of the rollout."""
-
-    def offered(self, agent: str) -> int:
-        """The version that this agent is offered; 0 for none."""
-
-    def is_canary(self, agent: str) -> bool:
-        """Whether it tries that version before the others."""
-
-    def describe(self) -> Json | None:
-        """The trial of a version; None while there is none."""
-
-
-class Learning(Protocol):
-    """What the API needs of the learner."""
-
-    @property
-    def model_version(self) -> int:
-        """The version that agents are offered; 0 for none."""
-
-    @property
-    def rollout(self) -> Rolling:
-        """Who is offered what."""
-
-    def describe(self) -> Json:
-        """State, last run, last verdict and what it waits for."""
-
-    def nudge(self) -> None:
-        """Labels have changed."""
-
-    def retrain(self) -> None:
-        """Run now."""
-
-    def rollback(self, to: int | None, entry: Entry) -> int:
-        """Publish an old version's heads again, with that entry of the audit log; returns the new version."""
-
-    def apply_threshold(self, task: str, threshold: float, entry: Entry) -> int:
-        """Publish the live heads with another alert threshold, likewise; returns the new version."""
-
-
-class ControlApi(AccountApi, PeopleApi):
+class ControlApi(AccountApi, OpinionApi, PeopleApi):
     """Answers requests; every public method whose name stands in `METHODS` can be called from outside."""
 
     def __init__(
@@ -120,6 +67,16 @@ class ControlApi(AccountApi, PeopleApi):
         self._looks = Looks()
         self._judged = {task.name: JudgedFeed(task) for task in tasks}
         self._agreement = {task.name: AgreementFeed(task, seen_by) for task in tasks}
+
+    def read_ahead(self) -> None:
+        """Read the labels that there are, so that the first question about rates or agreement need not wait for it."""
+        try:
+            with self._store.read() as connection:
+                for name in self._tasks:
+                    self._judged[name].read(connection)
+                    self._agreement[name].read(connection)
+        except StorageError as error:
+            log.warning("labels are read when somebody asks: %s", error)
 
     def answer(self, data: bytes, key: str = "control") -> bytes | None:
         """The reply to a request under a key of this name, or None where the bytes are none; errors are replies too."""
@@ -204,18 +161,20 @@ class ControlApi(AccountApi, PeopleApi):
             *([table.row > since] if since is not None else []),
         ]
         with self._store.read() as connection:
-            return views.windows(connection, conditions, _limit(limit))
+            found = views.windows(connection, conditions, _limit(limit))
+        return [veil.window(self._actor, window) for window in found]
 
     def window(self, window_id: str) -> Json:
         """One window with its features."""
         with self._store.read() as connection:
-            return views.window(connection, window_id)
+            return veil.window(self._actor, views.window(connection, window_id))
 
     def queue(self, task: str, rater: str, limit: int = 20) -> list[Json]:
         """Windows for this rater to review."""
         self._task(task)
         with self._store.read() as connection:
-            return views.queue(connection, task, rater, _limit(limit), self._looks)
+            found = views.queue(connection, task, rater, _limit(limit), self._looks)
+        return [veil.window(self._actor, window) for window in found]
 
     def alerts(
         self,
@@ -245,135 +204,9 @@ class ControlApi(AccountApi, PeopleApi):
     def alert(self, alert_id: str) -> Json:
         """One alert with its window and what was around it."""
         with self._store.read() as connection:
-            return alert_views.one(connection, self._tasks, alert_id)
-
-    def label(
-        self,
-        label_id: str,
-        window_id: str,
-        task: str,
-        value: str,
-        source: str,
-        rater: str,
-        confidence: float = 1.0,
-        created: float | None = None,
-    ) -> Json:
-        """Store one label, once."""
-        now = time.time()
-        given = now if created is None else float(created)
-        label = Label(label_id, window_id, task, value, source, rater, float(confidence), given)
-        labels.check(label, self._tasks)
-        self._actor.may_speak_as(rater)
-        with self._store.write() as connection:
-            fresh = labels.put(connection, label, now)
-            if fresh:
-                whom, _ = remarks.about(connection, window_id)
-                self._note(connection, "label", label_id, whom, f"{task}: {value}, by {rater}")
-        if fresh:
-            self._learner.nudge()
-        return {"stored": True, "fresh": fresh}
-
-    def withdraw(self, label_id: str) -> Json:
-        """Take a label back."""
-        with self._store.write() as connection:
-            self._may_take_back(connection, "withdraw", schema.labels, label_id)
-            withdrawn = labels.withdraw(connection, label_id, time.time())
-        self._learner.nudge()
-        return {"withdrawn": withdrawn}
-
-    def remark(
-        self,
-        remark_id: str,
-        kind: str,
-        task: str,
-        rater: str,
-        window_id: str | None = None,
-        participant: str | None = None,
-        moment: float | None = None,
-        words: str = "",
-    ) -> Json:
-        """Store what a rater says that is no label, once."""
-        now = time.time()
-        with self._store.write() as connection:
-            if window_id is not None:
-                participant, moment = remarks.about(connection, window_id)
-            elif participant is None or moment is None:
-                raise InputError("a remark is about a window, or about a participant at a time")
-            remark = Remark(remark_id, kind, task, participant, float(moment), rater, now, window_id, words)
-            remarks.check(remark, self._tasks)
-            self._actor.may_speak_as(rater)
-            fresh = remarks.put(connection, remark, now)
-            if fresh:
-                self._note(connection, "remark", remark_id, participant, f"{task}: {kind}, by {rater}")
-        return {"stored": True, "fresh": fresh}
-
-    def remarks(self, kind: str | None = None, participant: str | None = None, limit: int = 100) -> list[Json]:
-        """What raters have said that is no label, newest first."""
-        where = [schema.remarks.c[name] == value for name, value in _given(kind=kind, participant=participant).items()]
-        with self._store.read() as connection:
-            return remarks.listed(connection, where, _limit(limit))
-
-    def withdraw_remark(self, remark_id: str) -> Json:
-        """Take a remark back."""
-        with self._store.write() as connection:
-            self._may_take_back(connection, "withdraw_remark", schema.remarks, remark_id)
-            return {"withdrawn": remarks.withdraw(connection, remark_id, time.time())}
-
-    def _may_take_back(self, connection: Connection, action: str, table: Table, given_id: str) -> None:
-        """Whether a label or remark may be withdrawn, which is then written down."""
-        columns = (table.c.rater, table.c.participant, table.c.task, table.c.withdrawn)
-        own_id = table.c.label_id if table is schema.labels else table.c.remark_id
-        found = connection.execute(select(*columns).where(own_id == given_id)).first()
-        if found is not None and found.withdrawn is None:
-            self._actor.may_take_back(found.rater)
-            self._note(connection, action, given_id, found.participant, f"{found.task}, by {found.rater}")
-
-    def agreement(self, task: str) -> Json:
-        """How far raters agree; names are for admins."""
-        feed = self._agreement[self._task(task).name]
-        with self._store.read() as connection:
-            weighing = feed.read(connection)
-        return agreement.describe(task, weighing, self._actor)
-
-    def import_labels(self, text: str, rater: str = "") -> Json:
-        """Store a whole file of labels, or nothing of it."""
-        with self._store.write() as connection:
-            done = labels.put_file(connection, text, self._tasks, time.time(), rater)
-            self._note(connection, "import_labels", "a file", details=f"{done.stored} labels stored")
-        self._learner.nudge()
-        return done._asdict()
-
-    def self_report(
-        self,
-        report_id: str,
-        participant: str,
-        task: str | None = None,
-        value: str | None = None,
-        instrument: str | None = None,
-        answers: list[int] | None = None,
-        created: float | None = None,
-    ) -> Json:
-        """Store one answer of a participant, once."""
-        now = time.time()
-        answer = self._answer(task, value, instrument, answers)
-        report = SelfReport(report_id, participant, now if created is None else float(created), answer)
-        self_reports.check(report)
-        with self._store.write() as connection:
-            for why in erasure.refused(connection, [participant]).values():
-                raise RequestRefused(why)
-            fresh = self_reports.put(connection, report, now)
-            if fresh:
-                self._note(connection, "self_report", report_id, participant, answer.instrument or answer.task)
-        if fresh:
-            self._learner.nudge()
-        return {"stored": True, "fresh": fresh}
-
-    def self_reports(self, participant: str | None = None, before: int | None = None, limit: int = 100) -> list[Json]:
-        """What participants have said of themselves, newest first."""
-        if participant is None:
-            self._actor.may("windows")  # a participant's page asks for that participant only
-        with self._store.read() as connection:
-            return self_reports.listed(connection, participant, before, _limit(limit))
+            found = alert_views.one(connection, self._tasks, alert_id)
+        window = found["window"] and veil.window(self._actor, found["window"])
+        return {**found, "window": window, "remarks": veil.opinions(self._actor, found["remarks"])}
 
     def rates(
         self,
@@ -411,7 +244,8 @@ class ControlApi(AccountApi, PeopleApi):
     def decisions(self, limit: int = 100) -> list[Json]:
         """The learner's decisions, newest first."""
         with self._store.read() as connection:
-            return views.decisions(connection, _limit(limit))
+            found = views.decisions(connection, _limit(limit))
+        return [{**one, "metrics": veil.metrics(self._actor, one["metrics"])} for one in found]
 
     def retrain(self) -> Json:
         """Ask the learner to run now."""
@@ -434,13 +268,6 @@ class ControlApi(AccountApi, PeopleApi):
         self._looks = Looks()
         self._learner.nudge()
 
-    def _answer(self, task: str | None, value: str | None, instrument: str | None, answers: list[int] | None) -> Answer:
-        if task is not None and value is not None and instrument is None and answers is None:
-            return self_reports.class_answer(task, value, self._tasks)
-        if instrument is not None and answers is not None and task is None and value is None:
-            return self_reports.questionnaire_answer(instrument, answers, self._tasks)
-        raise InputError("a self-report is either a task with its value or an instrument with its answers")
-
     def _alerts_where(
         self, task: str | None, participant: str | None, agent: str | None, model_version: int | None
     ) -> list[ColumnElement[bool]]:
@@ -448,11 +275,6 @@ class ControlApi(AccountApi, PeopleApi):
             self._task(task)
         where = _given(task=task, participant=participant, agent=agent, model_version=model_version)
         return [schema.alerts.c[name] == value for name, value in where.items()]
-
-    def _task(self, name: str) -> Task:
-        if name not in self._tasks:
-            raise InputError(f"task {name[:40]!r} is not configured; known are {', '.join(self._tasks)}")
-        return self._tasks[name]
 
 
 METHODS = tuple(LEAST)

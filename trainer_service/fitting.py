@@ -92,7 +92,7 @@ class Workbench:
             findings.append(finding)
             if finding.passed:
                 kept = {THRESHOLD: live[THRESHOLD]} if THRESHOLD in live else {}
-                heads[name], metrics[name] = candidate, {**finding.metrics, **kept}
+                heads[name], metrics[name] = candidate, {**_of_nobody(finding.metrics), **kept}
         if not any(finding.passed for finding in findings):
             return Outcome(tuple(findings), parent=parent)
         reasons = {finding.task: finding.reason for finding in findings}
@@ -186,6 +186,12 @@ class Workbench:
                 rows = connection.execute(select(*columns).where(columns[0].in_(some))).all()
             found |= _pool({row.window_id: row.record for row in rows})
         return found
+
+
+def _of_nobody(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """A decision's metrics as they go to every agent: without the names of doubted raters."""
+    raters = {what: value for what, value in metrics["raters"].items() if what != "doubted"}
+    return {**metrics, "raters": raters}
 
 
 def _pool(records: Mapping[str, bytes]) -> dict[str, Float32]:

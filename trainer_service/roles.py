@@ -1,9 +1,9 @@
 """Who may call which method of the control API.
 
     guest     nobody is signed in: may sign in, and a participant may answer
-    viewer    sees everything but accounts, audit log, single people's files and how raters agree
+    viewer    sees everything but accounts, audit log, single people's files, how raters agree and who they are
     rater     also labels and remarks, in the account's own name, and sees how far the others agree with that
-    admin     everything that changes the study, and the agreement of any two raters
+    admin     everything that changes the study, who said what, and the agreement of any two raters
     key       who holds a control key and names no account: the technician at the trainer, and the dashboard where it
               lets somebody in whom an identity provider has vouched for
 
@@ -114,6 +114,10 @@ class Actor:
         """
         if self.token and rater != self.name:
             raise NotAllowed(f"{self.name} may give opinions in the own name only, not as {rater[:40]!r}")
+
+    def may_know(self, rater: str) -> bool:
+        """Whether this caller learns that an opinion is this rater's."""
+        return self.role >= Role.ADMIN or rater == self.name
 
     def may_take_back(self, rater: str) -> None:
         """Whether this rater's opinion may be withdrawn.

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import select
 
 from sentry_proto.errors import error_of_kind
-from tests.sentry_proto.records import window
-from tests.trainer_service.conftest import hex_id, put_windows
+from tests.sentry_proto.records import alert, window
+from tests.trainer_service.conftest import arrival, hex_id, put_windows
 from tests.trainer_service.test_control_api import Desk, desk, refused, submit
-from trainer_service import accounts, schema
+from trainer_service import accounts, registry, schema
+from trainer_service.registry import Decision
 from trainer_service.roles import LEAST, Role
 
 __all__ = ["desk"]
@@ -81,6 +82,36 @@ def test_only_an_admin_learns_how_others_agree(desk: Desk, staff: dict[str, str]
     desk.call("withdraw", label_id=hex_id(10 + 2 + ord("2")))
     assert desk.call("agreement", task="stress", token=staff["rater"])["own"]["windows"] == 3
     assert refused(desk, "agreement", token=staff["viewer"], task="stress")[0] == "NotAllowed"
+
+
+def test_only_an_admin_learns_who_said_what(desk: Desk, staff: dict[str, str]) -> None:
+    submit(desk, 7, 1, "calm", rater="a-rater")
+    submit(desk, 8, 1, "stressed", rater="R1")
+    desk.call("remark", remark_id=hex_id(9), kind="unsure", task="stress", rater="R1", window_id=hex_id(1))
+    raised = alert(hex_id(20))
+    desk.store.ingest([arrival(raised, 50)], 0.0)
+    raters = {"count": 2, "largest_share": 0.5, "doubted": ["R1", "a-rater"]}
+    with desk.store.write() as connection:
+        decision = Decision(1.0, "labels", "stress", registry.REFUSED, "", 1, 0, None, 2, 1, {"raters": raters}, 2)
+        registry.record(connection, [decision])
+
+    def named(role: str) -> list[set[str | None]]:
+        token = staff[role]
+        opened = desk.call("alert", token=token, alert_id=hex_id(20))
+        (decided,) = desk.call("decisions", token=token)
+        said = (
+            [label for one in desk.call("windows", token=token) for label in one["labels"]],
+            desk.call("window", token=token, window_id=hex_id(1))["labels"],
+            [label for one in desk.call("queue", token=token, task="focus", rater="R9") for label in one["labels"]],
+            opened["window"]["labels"], opened["remarks"], desk.call("remarks", token=token),
+        )  # fmt: skip
+        return [*({one["rater"] for one in some} for some in said), set(decided["metrics"]["raters"]["doubted"])]
+
+    both, of_another = {"a-rater", "R1"}, {"R1"}
+    assert named("admin") == [both, both, both, both, of_another, of_another, both]
+    own: set[str | None] = {"a-rater", None}
+    assert named("rater") == [own, own, own, own, {None}, {None}, {"a-rater"}]
+    assert named("viewer") == [{None}] * 6 + [set()]
 
 
 def test_every_change_is_one_row_of_the_log(desk: Desk, staff: dict[str, str]) -> None:

@@ -310,6 +310,20 @@ def test_alerts_carry_the_newest_verdict(desk: Desk) -> None:
 
 
 @pytest.mark.usefixtures("windows")
+def test_labels_that_were_read_ahead_are_not_read_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rater in ("ann", "bob"):
+        submit(desk, ord(rater[0]), 1, "calm", rater=rater)
+    desk.api.read_ahead()
+    monkeypatch.delattr("trainer_service.agreement.weighed")
+    monkeypatch.delattr("trainer_service.judged_feed.seen_of")
+    assert [pair["windows"] for pair in desk.call("agreement", task="stress")["pairs"]] == [1]
+    assert desk.call("rates", task="stress")
+    submit(desk, 3, 2, "calm", rater="ann")
+    with pytest.raises(AssertionError, match="failed at this request"):
+        desk.call("agreement", task="stress")
+
+
+@pytest.mark.usefixtures("windows")
 def test_a_label_is_stored_once_and_wakes_the_learner_once(desk: Desk) -> None:
     assert submit(desk, 1, 1, "calm") == {"stored": True, "fresh": True}
     assert submit(desk, 1, 1, "calm") == {"stored": True, "fresh": False}

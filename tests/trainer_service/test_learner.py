@@ -91,6 +91,10 @@ def test_from_abstaining_over_a_first_version_to_a_rollback(school: School) -> N
     assert (decision["trigger"], decision["labels"], decision["people"]) == ("labels", 69, 6)
     assert school.published.wait(5)
     eventually(lambda: school.models() == {1: "current"}, 5, "version 1 is settled")
+    with school.store.read() as connection:
+        shipped = load_bundle(registry.bundle_of(connection, 1))[0].metrics["stress"]
+    assert set(shipped["raters"]) == {"count", "largest_share"}, "who was doubted is no business of the agents"
+    assert decision["metrics"]["raters"] == {**shipped["raters"], "doubted": []}
     assert school.learner.model_version == school.publisher.current_version() == 1
 
     school.learner.retrain()

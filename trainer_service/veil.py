@@ -1,0 +1,28 @@
+"""Who said what is for admins: others read their own name, and None in place of another rater's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from trainer_service.roles import Actor
+
+Json = dict[str, Any]
+
+
+def opinions(actor: Actor, some: Iterable[Json]) -> list[Json]:
+    """Labels or remarks that name only those raters of whom this caller may know."""
+    return [one if actor.may_know(one["rater"]) else {**one, "rater": None} for one in some]
+
+
+def window(actor: Actor, found: Json) -> Json:
+    """A window whose labels do."""
+    return {**found, "labels": opinions(actor, found["labels"])}
+
+
+def metrics(actor: Actor, found: Json) -> Json:
+    """A decision's metrics; doubted raters of whom the caller may not know are left out."""
+    if "raters" not in found:
+        return found
+    doubted = [rater for rater in found["raters"]["doubted"] if actor.may_know(rater)]
+    return {**found, "raters": {**found["raters"], "doubted": doubted}}
