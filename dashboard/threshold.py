@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.connection import ask
 from dashboard.figures import figure
-from dashboard.threshold_chart import chart, table_of
+from dashboard.threshold_chart import VIEWS, chart, table_of
 from dashboard.who import who
 from training.active_learning.review.markup import note, tag
 
@@ -41,7 +41,8 @@ def _answer(task: str) -> None:
         return
     note("quiet", f"{found['words'][:1].upper()}{found['words'][1:]}.")
     if found["curve"]:
-        figure(f"sentry-{task}-thresholds", partial(chart, found), table_of(found))
+        view = st.segmented_control("Show", list(VIEWS), default=next(iter(VIEWS)), key="threshold view", required=True)
+        figure(f"sentry-{task}-thresholds", partial(chart, found, view), table_of(found))
         st.html(tag("p", HOW, "s-how"))
     if found["threshold"] is None or not who().may("admin"):
         return

@@ -113,6 +113,10 @@ def advice() -> dict[str, Any]:
             "threshold": threshold,
             "false_alarms_per_hour": rate(alarms, alarms / 2, 2 * alarms, 30),
             "miss_rate": rate(misses, misses / 2, 2 * misses, 72),
+            "false_positive_rate": rate(alarms / 50, alarms / 100, alarms / 25, 72),
+            "false_discovery_share": rate(alarms / 10, alarms / 20, alarms / 5, 30)
+            if threshold < 0.8
+            else rate(None, None, None, 3, "not enough labels yet: 7 more"),
         }
         for threshold, alarms, misses in ((0.6, 3.6, 0.2), (0.7, 2.4, 0.25), (0.81, 1.8, 0.3))
     ]

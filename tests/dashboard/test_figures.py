@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from functools import partial
 from typing import Any
 from xml.etree import ElementTree
@@ -40,8 +41,16 @@ FIGURES: dict[str, tuple[figures.Draw, list[str]]] = {
         ["model version", "balanced accuracy", "v1", "v2", "Stress"],
     ),
     "thresholds": (
-        partial(threshold_chart.chart, advice()),
+        partial(threshold_chart.chart, advice(), "Alarms and misses"),
         ["false alarms per hour", "miss rate", "0.60 present", "0.81 advised"],
+    ),
+    "roc": (
+        partial(threshold_chart.chart, advice(), "ROC"),
+        ["false-positive rate", "events detected (recall)", "0.60 present", "0.81 advised"],
+    ),
+    "precision": (
+        partial(threshold_chart.chart, advice(), "Precision and recall"),
+        ["events detected (recall)", "precision", "0.60 present"],
     ),
     "around": (partial(alert_charts.around_chart, ALERT), ["minutes from the alert", "100%"]),
 }
@@ -81,10 +90,20 @@ def test_a_version_stands_beside_the_one_before_it_unless_it_took_its_head_over(
     assert learning.sentence([row for row in rows if row["n"] == 90]) == ""
 
 
-def test_the_table_of_thresholds_has_both_rates_and_marks() -> None:
+def test_what_is_left_of_a_rate_has_its_interval_the_other_way_round() -> None:
+    drawn = threshold_chart.chart(advice(), "Precision and recall", LIGHT).to_dict()
+    (points,) = {json.dumps(layer["data"]["values"]) for layer in (drawn, *drawn["layer"]) if "data" in layer}
+    first, second = json.loads(points)  # nothing is known of the third one's precision
+    assert [first[name] for name in ("x_low", "x", "x_high")] == pytest.approx([0.6, 0.8, 0.9])
+    assert [first[name] for name in ("y_low", "y", "y_high")] == pytest.approx([0.28, 0.64, 0.82])
+    assert (first["is"], second["is"]) == ("present", "")
+
+
+def test_the_table_of_thresholds_has_all_rates_and_marks() -> None:
     rows = threshold_chart.table_of(advice())
     assert [(row["threshold"], row["is"]) for row in rows] == [(0.6, "present"), (0.7, ""), (0.81, "advised")]
     assert rows[0]["miss_rate"] == 0.2
     assert (rows[0]["false_alarms_per_hour_low"], rows[0]["false_alarms_per_hour_n"]) == (1.8, 30)
+    assert (rows[0]["false_positive_rate"], rows[2]["false_discovery_share"]) == (pytest.approx(0.072), None)
     kept = threshold_chart.table_of({**advice(), "threshold": 0.6})
     assert [row["is"] for row in kept] == ["present and advised", "", ""]

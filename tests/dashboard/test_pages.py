@@ -147,6 +147,8 @@ class TestRates:
         assert {"svg sentry-stress-thresholds", "csv sentry-stress-thresholds"} <= {
             save.key for save in page.get("download_button")
         }
+        page.segmented_control(key="threshold view").set_value("ROC").run()
+        assert not page.exception
         page.button(key="apply threshold").click().run()
         assert trainer.applied == [("stress", 0.81)]
         assert "published as version 3" in words(page)

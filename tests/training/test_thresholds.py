@@ -122,6 +122,8 @@ def test_all_thresholds_of_which_something_is_known_are_kept() -> None:
     assert advice.curve[20] == expect(known, thresholds[20])
     alarms = [found.false_alarms_per_hour.value or 0.0 for found in advice.curve]
     assert alarms[-1] < alarms[0] / 2
+    assert (np.diff([found.false_positive_rate.value or 0.0 for found in advice.curve]) < 1e-12).all()
+    assert (np.diff([found.miss_rate.value or 0.0 for found in advice.curve]) > -1e-12).all()
 
 
 @pytest.mark.parametrize("wish", [Wish(), Wish(2, 0.2)])

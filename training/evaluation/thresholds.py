@@ -101,6 +101,8 @@ class Expectation:
     threshold: float
     false_alarms_per_hour: Rate
     miss_rate: Rate
+    false_positive_rate: Rate
+    false_discovery_share: Rate
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ class _Judged:
 
 
 def expect(evidence: Evidence, threshold: float) -> Expectation:
-    """False alarms per hour and miss rate at the present threshold or a higher one."""
+    """The four rates at the present threshold or a higher one."""
     return _expect(evidence, _judged(evidence), threshold)
 
 
@@ -182,7 +184,13 @@ def _expect(evidence: Evidence, judged: _Judged, threshold: float) -> Expectatio
     n_alerting = max(round(total.alerting_windows * kept), int(on.sum()))
     counts = TaskCounts(n_alerting, total.alerting_windows + total.quiet_windows - n_alerting, total.hours)
     found = estimate_rates(counts, judged.where(on), judged.where(~on), _alerts(evidence.alerts, threshold))
-    return Expectation(threshold, found.false_alarms_per_hour, found.miss_rate)
+    return Expectation(
+        threshold,
+        found.false_alarms_per_hour,
+        found.miss_rate,
+        found.false_positive_rate,
+        found.false_discovery_share,
+    )
 
 
 def advise(evidence: Evidence, wish: Wish) -> Advice:
