@@ -15,6 +15,7 @@ in one transaction and only then acknowledges them:
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from sentry_proto.session import TrainerSession, welcome
 from sentry_proto.tasks import Task
 from sentry_proto.types import Ack, Heartbeat, Hello, Item, Offset, Pulse, Record, Refusal, TrainerFrame, Window
 from trainer_service.fleet import Fleet, Moment
-from trainer_service.neighbours import Neighbours
+from trainer_service.neighbours import LOOK_BACK_S, Neighbours
 from trainer_service.store import Arrival, Store
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Intake:
         self._model_version = model_version
         self._audit_probability = audit_probability
         self._offsets = offsets
-        self._neighbours = Neighbours(store, self._tasks.values())
+        self._neighbours = Neighbours(store, self._tasks.values(), time.time() - LOOK_BACK_S)
         self._sessions: dict[bytes, TrainerSession] = {}
         self.counts: Counter[str] = Counter()
 

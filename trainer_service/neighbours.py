@@ -2,7 +2,7 @@
 
 While an event is rare, each label that says that it was there makes its agent be asked for the windows around it
 (`training.active_learning.neighbours`), a few times, in the pulse; what the agent still has comes as a window like
-any other and waits for a label in its turn. What is wanted is remembered until the trainer ends.
+any other and waits for a label in its turn. A trainer that starts asks again what the last one may not have got.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ MOST_WAITING = 256
 MOST_AT_ONCE = 64
 """Events of one look whose neighbours are asked for, the newest ones: a file of labels may bring thousands."""
 
+LOOK_BACK_S = 86_400.0
+"""Of labels that are older than this at the start, the neighbours have come by now, or will not."""
+
 TIMES = 3
 """How often an agent is told of each, since a pulse may be lost."""
 
@@ -49,14 +52,16 @@ class Neighbours:
     Args:
         store: where labels and windows are.
         tasks: those with an alert rule say what the event is.
+        since: Unix seconds; labels that were received before ask for nothing.
     """
 
-    def __init__(self, store: Store, tasks: Iterable[Task]) -> None:
+    def __init__(self, store: Store, tasks: Iterable[Task], since: float) -> None:
         self._store = store
         self._tasks = {task.name: task for task in tasks if task.alert}
         self._waiting: defaultdict[str, deque[_Asked]] = defaultdict(lambda: deque(maxlen=MOST_WAITING))
         with store.read() as connection:
-            self._last = connection.scalar(select(func.max(schema.labels.c.row))) or 0
+            before = select(func.max(schema.labels.c.row)).where(schema.labels.c.received < since)
+            self._last = connection.scalar(before) or 0
 
     def of(self, agent: str) -> tuple[Wanted, ...]:
         """What an agent is to be asked for now; each is told `TIMES` times."""

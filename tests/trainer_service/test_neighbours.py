@@ -23,6 +23,8 @@ from training.active_learning.neighbours import is_rare
 
 T = 1_750_000_000.0
 SESSION = "s0001"
+RECEIVED = 0.0
+"""When `put_labels` receives labels."""
 
 
 def at(*seconds: float) -> tuple[Wanted, ...]:
@@ -33,7 +35,7 @@ def at(*seconds: float) -> tuple[Wanted, ...]:
 def neighbours(store: Store) -> Neighbours:
     """With three windows of one session in the store, from 0, 15 and 300 s on."""
     put_windows(store, [window(hex_id(n), start=T + begin, seed=n) for n, begin in enumerate((0, 15, 300), 1)])
-    return Neighbours(store, DEFAULT_TASKS)
+    return Neighbours(store, DEFAULT_TASKS, RECEIVED)
 
 
 def asked(neighbours: Neighbours, agent: str = "lab-1") -> tuple[Wanted, ...]:
@@ -65,10 +67,13 @@ def test_an_agent_is_told_a_few_times(store: Store, neighbours: Neighbours) -> N
     assert [len(asked(neighbours)) for _ in range(TIMES + 1)] == [4] * TIMES + [0]
 
 
-def test_labels_from_before_the_start_ask_for_nothing(store: Store, neighbours: Neighbours) -> None:
+def test_a_trainer_that_starts_asks_again_what_labels_of_late_asked_for(store: Store, neighbours: Neighbours) -> None:
     put_labels(store, label(1, hex_id(3), "stressed"))
-    assert asked(Neighbours(store, DEFAULT_TASKS)) == ()
-    assert asked(neighbours) != ()
+    assert asked(Neighbours(store, DEFAULT_TASKS, RECEIVED)) == asked(neighbours) == at(270, 285, 315, 330)
+    assert asked(Neighbours(store, DEFAULT_TASKS, RECEIVED + 1)) == ()
+    came = [window(hex_id(n), start=T + begin, seed=n) for n, begin in enumerate((270, 285, 315, 330), 10)]
+    assert store.ingest([arrival(one, n) for n, one in enumerate(came, 10)], 0.0) == [None] * 4
+    assert asked(Neighbours(store, DEFAULT_TASKS, RECEIVED)) == (), "they are here"
 
 
 def test_one_pulse_asks_for_a_few_and_the_next_for_the_rest(store: Store, neighbours: Neighbours) -> None:
