@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any
 
 import streamlit as st
@@ -16,22 +18,41 @@ from training.active_learning.review.markup import browser_look
 PRINT_WIDTH = 440
 """Of an SVG, in points: two columns of a page."""
 
-Draw = Callable[[Look], Any]
+KEPT = 200
+"""Charts that are not made anew when a page refreshes itself: making one takes Altair 50 ms."""
 
 
-def figure(name: str, draw: Draw, rows: Sequence[Mapping[str, Any]]) -> None:
+def figure(name: str, draw: partial[Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Draw a chart with a way to save it.
 
     Args:
         name: of the files, and of nothing else on the page.
-        draw: makes the Altair chart, without configuration, in the given colours.
+        draw: makes the Altair chart, without configuration, from its arguments and the colours that come last.
         rows: what it shows, for the CSV.
     """
     look = browser_look()
-    st.altair_chart(draw(look).configure(**look.config()), width="stretch", theme=None, key=f"chart {name}")
+    specification = json.loads(_specification(_Drawing(draw.func, repr(draw.args), look, draw.args)))
+    st.vega_lite_chart(spec=specification, width="stretch", theme=None, key=f"chart {name}")
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", key=f"save {name}"):
         _save(name, "svg", "image/svg+xml", partial(svg, draw))
         _save(name, "csv", "text/csv", partial(table_csv, rows))
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A chart that is wanted; the same function with arguments that read the same makes the same one."""
+
+    function: Callable[..., Any]
+    said: str
+    look: Look
+    arguments: tuple[Any, ...] = field(compare=False)
+
+
+@lru_cache(KEPT)
+def _specification(drawing: _Drawing) -> str:
+    """The chart in Vega-Lite, as JSON; whether it is valid is a matter of the tests."""
+    look = drawing.look
+    return json.dumps(drawing.function(*drawing.arguments, look).configure(**look.config()).to_dict(validate=False))
 
 
 def _save(name: str, kind: str, mime: str, data: Callable[[], str]) -> None:
@@ -41,7 +62,7 @@ def _save(name: str, kind: str, mime: str, data: Callable[[], str]) -> None:
     )
 
 
-def svg(draw: Draw) -> str:
+def svg(draw: partial[Any]) -> str:
     """The chart as a file for print."""
     made = io.StringIO()
     draw(LIGHT).properties(width=PRINT_WIDTH).configure(**LIGHT.config("white")).save(made, "svg")

@@ -20,6 +20,8 @@ QUEUE = 50
 WAITING_S = 3.0
 """How often an empty queue, or a trainer that was away, is asked again."""
 
+IDLE, DRAWN = "review idle", "review drawn"
+
 
 class TrainerTray:
     """The trainer's review queue, by its control API."""
@@ -61,14 +63,20 @@ class TrainerTray:
 def page() -> None:
     """Draw the page."""
     desk = st.session_state.setdefault("desk", Desk())
-    live(partial(_review, desk), WAITING_S if st.session_state.get("idle", True) else None)
+    live(partial(_review, desk), None)
+    st.session_state[DRAWN] = True
+    live(_look_again, WAITING_S)
 
 
 def _review(desk: Desk) -> None:
-    was_idle = st.session_state.get("idle", True)
-    st.session_state["idle"] = True
+    st.session_state[IDLE] = True  # until it has something to show
     tray = TrainerTray(tasks_from_json(ask("status")["tasks"]))
     shown = review(tray, desk, "New windows appear here by themselves as agents send them.", rater_name())
-    st.session_state["idle"] = not shown
-    if was_idle == shown:
+    st.session_state[IDLE] = not shown
+
+
+def _look_again() -> None:
+    """Draw a page anew that has nothing to show; never one under a rater's hand."""
+    drawn_now = st.session_state.pop(DRAWN, False)
+    if st.session_state[IDLE] and not drawn_now:
         st.rerun()

@@ -3,11 +3,14 @@ from __future__ import annotations
 from dashboard import rate_charts
 from tests.dashboard.fake_trainer import features, rates_row
 from training.active_learning.review import chart
-from training.active_learning.sheets import CURVES, series
+from training.active_learning.review.look import LIGHT
+from training.active_learning.sheets import CURVES, Series, series
 
 
 def test_curve_has_a_gap_where_nothing_was_seen() -> None:
-    rows = chart.points({curve.name: series(features(), curve) for curve in CURVES}, CURVES[0])
+    points = chart.points({curve.name: series(features(), curve) for curve in CURVES})
+    rows = [row for row in points if row["line"] == CURVES[0].line]
+    assert len(rows) == 30
     assert all(row["value"] is not None for row in rows[:24])
     assert all(row["value"] is None for row in rows[24:])
 
@@ -16,6 +19,15 @@ def test_curve_of_several_features_is_their_sum() -> None:
     names = [name for curve in CURVES for name in curve.features]
     values = {"names": names, "values": [[0.25] * len(names), [0.25] * (len(names) - 1) + [None]]}
     assert series(values, CURVES[-1]) == [1.0, None]
+
+
+def test_windows_differ_in_their_data_only() -> None:
+    plain: dict[str, Series] = {curve.name: series(features(), curve) for curve in CURVES}
+    other: dict[str, Series] = {**plain, "smile": [0.5] * 30}
+    first, second = (chart.specification(curves, "o" * 30, LIGHT) for curves in (plain, other))
+    assert first.pop("datasets") != second.pop("datasets")
+    assert first == second
+    assert len(first["vconcat"]) == 6
 
 
 def test_every_curve_exists_in_the_layout() -> None:

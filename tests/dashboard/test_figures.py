@@ -23,7 +23,7 @@ COURSE = {
     "bins": [{"start": NOW, "task": "stress", "verdict": verdict, "alerts": 3} for verdict in (None, "true alarm")],
 }
 MODELS = [model(3, n=90, brier=0.3), model(2, n=90, brier=0.3), model(1, n=60, incumbent=None)]
-FIGURES: dict[str, tuple[figures.Draw, list[str]]] = {
+FIGURES: dict[str, tuple[partial[Any], list[str]]] = {
     "rates": (
         partial(rate_charts.chart, RATES, "false_positive_rate", "model_version"),
         ["v1", "v2", "model version", "42", "20%"],

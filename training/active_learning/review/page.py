@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from sentry_proto.limits import MAX_TEXT
-from training.active_learning.review.chart import chart
+from training.active_learning.review.chart import specification
 from training.active_learning.review.desk import Click, Desk, Tray
 from training.active_learning.review.markup import (
     Html,
@@ -195,7 +195,8 @@ def _window(sheet: Sheet) -> None:
     when = f"{clock(sheet.start, zone)} to {clock(sheet.end, zone)}, {sheet.end - sheet.start:.0f} s"
     with st.container(border=True, key="window"):
         heading(f"{sheet.participant}, session {sheet.session}, at {sheet.agent}", when)
-        st.altair_chart(chart(sheet.curves, sheet.camera_states, browser_look()), width="stretch", theme=None)
+        curves = specification(sheet.curves, sheet.camera_states, browser_look())
+        st.vega_lite_chart(spec=curves, width="stretch", theme=None, key="curves")
 
 
 def _model(sheet: Sheet) -> Html:
