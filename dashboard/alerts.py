@@ -1,4 +1,7 @@
-"""The Alerts page: when alerts came, one of them with its window and a verdict, and events that were missed."""
+"""The Alerts page: when alerts came, one of them with its window and a verdict, and events that were missed.
+
+The list and the open alert are drawn apart, so that opening one does not draw the list again.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,8 @@ REFRESH_S = 5.0
 LISTED = 40
 ALL = {"task": "All tasks", "participant": "Everyone", "agent": "All agents", "model_version": "All versions"}
 ONLY_OPEN = "Without verdict"
+LIST, OPENED = "alert list", "alert opened"
+AWAY = "alerts away"
 
 
 def page() -> None:
@@ -52,7 +57,7 @@ def page() -> None:
 def _news() -> None:
     """Offer alerts that have come since the page was drawn, so that the list never moves under a rater's hand."""
     fresh = ask("status")["alerts"] - st.session_state.get("alerts shown", 0)
-    if st.session_state.pop("alerts away", False):
+    if st.session_state.pop(AWAY, False):
         st.rerun()
     if fresh > 0 and "alerts shown" in st.session_state and st.button(f"Show {plural(fresh, 'new alert')}"):
         st.rerun()
@@ -69,36 +74,41 @@ def _choices() -> dict[str, list[Any]]:
     }
 
 
+def _asked(method: str, **params: Any) -> Any:
+    """Ask the trainer; where it does not answer, `_news` draws the page again."""
+    st.session_state[AWAY] = True
+    found = ask(method, **params)
+    st.session_state[AWAY] = False
+    return found
+
+
 def _page(bench: Bench) -> None:
-    st.session_state["alerts away"] = True  # until it has answered
     choices, trouble = remembered("alert choices", _choices)
-    where, only_open, rater = _filters(choices)
+    where, rater = _filters(choices)
     if trouble is not None:
+        st.session_state[AWAY] = True
         raise trouble
-    course, alerts = ask("alert_course", **where), ask("alerts", limit=LISTED, **where)
-    st.session_state["alerts away"] = False
-    shown = [alert for alert in alerts if not only_open or alert["verdict"] is None]
-    if not course["bins"]:
+    if not _asked("alerts", limit=1, **where):
         panel("Alerts", empty("No alert here.", "Choose other filters; none comes before a head has passed its gate."))
         return
+    live(partial(_course, where), REFRESH_S)
+    left, right = st.columns([4, 5], gap="small")
+    with left:
+        live(partial(_list, where), None, LIST)
+    with right:
+        live(partial(_opened, bench, rater), None, OPENED)
+
+
+def _course(where: Mapping[str, Any]) -> None:
+    course = _asked("alert_course", **where)
     total = sum(entry["alerts"] for entry in course["bins"])
     with st.container(border=True, key="window-course"):
         heading("When alerts came", f"{plural(total, 'alert')}, in stretches of {duration(course['width_s'])}")
         rows = course_rows(course)
         figure("sentry-alerts", partial(course_chart, rows), rows)
-    chosen = _chosen(shown)
-    left, right = st.columns([4, 5], gap="small")
-    with left:
-        _list(shown, chosen, len(alerts) == LISTED)
-    with right:
-        if chosen is None:
-            panel("Nothing waits for a verdict", empty("All of these alerts were judged.", "Turn the filter off."))
-            _undo(bench)
-        else:
-            _alert(ask("alert", alert_id=chosen), bench, rater, [alert["alert_id"] for alert in shown])
 
 
-def _filters(choices: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Any], bool, str]:
+def _filters(choices: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Any], str]:
     """Kept in the address, so that a refreshed page and a link show the same."""
     columns = st.columns([1, 1, 1, 1, 1.2, 1], gap="small", vertical_alignment="bottom")
     where = {}
@@ -116,7 +126,7 @@ def _filters(choices: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Any], bool
         )
         if value is not None:
             where[name] = value
-    only_open = columns[4].toggle(ONLY_OPEN, key="alerts open", value=False)
+    columns[4].toggle(ONLY_OPEN, key="alerts open", value=False)
     own = rater_name()
     rater = own if own is not None else columns[5].text_input(
         "Rater (a pseudonym)", st.query_params.get("rater", ""), key="alerts rater", max_chars=MAX_TEXT,
@@ -127,7 +137,7 @@ def _filters(choices: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Any], bool
     for name in gone:
         del st.query_params[name]
     st.query_params.update(kept)
-    return where, only_open, rater
+    return where, rater
 
 
 def _named(name: str, value: Any) -> str:
@@ -136,39 +146,55 @@ def _named(name: str, value: Any) -> str:
     return version(value).capitalize() if name == "model_version" else str(value)
 
 
-def _chosen(alerts: Sequence[Mapping[str, Any]]) -> str | None:
-    """The alert that is open: the one chosen, else the first without a verdict, else the first."""
-    ids = [alert["alert_id"] for alert in alerts]
-    asked = st.session_state.get("alert") or st.query_params.get("alert")
-    if asked not in ids:
-        asked = next((alert["alert_id"] for alert in alerts if alert["verdict"] is None), next(iter(ids), None))
-    st.session_state["alert"] = asked
-    return asked
-
-
-def _list(alerts: Sequence[Mapping[str, Any]], chosen: str | None, more: bool) -> None:
-    zone = browser_zone()
-    aside = f"the newest {LISTED}" if more else plural(len(alerts), "alert")
+def _list(where: Mapping[str, Any]) -> None:
+    alerts, zone = _asked("alerts", limit=LISTED, **where), browser_zone()
+    shown = [alert for alert in alerts if not st.session_state["alerts open"] or alert["verdict"] is None]
+    _choose(shown)
+    aside = f"the newest {LISTED}" if len(alerts) == LISTED else plural(len(shown), "alert")
     with st.container(border=True, key="window-list", height=640, gap=None):
         heading("Alerts", f"{aside}, newest first")
-        for alert in alerts:
+        for alert in shown:
             verdict = alert["verdict"] or "no verdict"
             words = f"{day_and_time(alert['start'], zone)} · {alert['task']} · {alert['participant']} · {verdict}"
             st.button(
                 words,
-                key=f"open {alert['alert_id']}",
-                type="secondary" if alert["alert_id"] == chosen else "tertiary",
+                key=_row(alert["alert_id"]),
+                type="tertiary",
                 width="stretch",
                 on_click=_open,
                 args=(alert["alert_id"],),
             )
 
 
-def _open(alert_id: str | None) -> None:
+def _row(alert_id: str) -> str:
+    return f"open-{alert_id}"
+
+
+def _choose(alerts: Sequence[Mapping[str, Any]]) -> None:
+    """Keep the alert that is open if it is listed; else open the first without a verdict, else the first."""
+    ids = [alert["alert_id"] for alert in alerts]
+    asked = st.session_state.get("alert") or st.query_params.get("alert")
+    if asked not in ids:
+        asked = next((alert["alert_id"] for alert in alerts if alert["verdict"] is None), next(iter(ids), None))
+    st.session_state["alert"], st.session_state["alerts listed"] = asked, ids
+
+
+def _open(alert_id: str) -> None:
     st.session_state["alert"] = alert_id
+    st.rerun(OPENED)
 
 
-def _alert(alert: Mapping[str, Any], bench: Bench, rater: str, order: Sequence[str]) -> None:
+def _opened(bench: Bench, rater: str) -> None:
+    chosen = st.session_state.get("alert")
+    if chosen is None:
+        panel("Nothing waits for a verdict", empty("All of these alerts were judged.", "Turn the filter off."))
+        _undo(bench)
+        return
+    st.html(f"<style>.st-key-{_row(chosen)} button {{ background: var(--hair); font-weight: 600; }}</style>")
+    _alert(_asked("alert", alert_id=chosen), bench, rater)
+
+
+def _alert(alert: Mapping[str, Any], bench: Bench, rater: str) -> None:
     zone = browser_zone()
     lasted = f"lasted {duration(alert['end'] - alert['start'])}" if alert["end"] else "still on"
     first = st.container(border=True, key="answers")  # drawn last: a click while the page is being drawn can get lost
@@ -176,7 +202,7 @@ def _alert(alert: Mapping[str, Any], bench: Bench, rater: str, order: Sequence[s
     with first:
         when = f"{day_and_time(alert['start'], zone)}, {lasted}"
         heading(f"Was {alert['task']} there?", f"{alert['participant']} at {alert['agent']}, {when}")
-        _verdicts(alert, bench, rater, order)
+        _verdicts(alert, bench, rater)
 
 
 def _evidence(alert: Mapping[str, Any]) -> None:
@@ -194,7 +220,7 @@ def _evidence(alert: Mapping[str, Any]) -> None:
     panel("Camera", _camera(window["camera_states"]), "the 30 s before the alert")
 
 
-def _verdicts(alert: Mapping[str, Any], bench: Bench, rater: str, order: Sequence[str]) -> None:
+def _verdicts(alert: Mapping[str, Any], bench: Bench, rater: str) -> None:
     if alert["verdict"]:
         st.html(tag("p", joined(["Judged: ", pill(VERDICT_TONES[alert["verdict"]], alert["verdict"])]), "s-line"))
     elif not rater:
@@ -208,16 +234,18 @@ def _verdicts(alert: Mapping[str, Any], bench: Bench, rater: str, order: Sequenc
             shortcut=key,
             disabled=not rater,
             on_click=_judge,
-            args=(bench, alert, verdict, rater, order),
+            args=(bench, alert, verdict, rater),
         )
     _undo(bench)
 
 
-def _judge(bench: Bench, alert: Mapping[str, Any], verdict: str, rater: str, order: Sequence[str]) -> None:
+def _judge(bench: Bench, alert: Mapping[str, Any], verdict: str, rater: str) -> None:
     """Store it, and go on to the next older alert only when the trainer has confirmed it."""
     if bench.judge(ask, alert, verdict, rater):
-        here = order.index(alert["alert_id"])
-        _open(next(iter(order[here + 1 :]), alert["alert_id"]))
+        listed = st.session_state["alerts listed"]
+        after = listed[listed.index(alert["alert_id"]) + 1 :] if alert["alert_id"] in listed else []
+        st.session_state["alert"] = next(iter(after), alert["alert_id"])
+    st.rerun([LIST, OPENED])
 
 
 def _undo(bench: Bench) -> None:
@@ -230,7 +258,8 @@ def _undo(bench: Bench) -> None:
 def _take_back(bench: Bench) -> None:
     about = bench.undo(ask)
     if about is not None:
-        _open(about)
+        st.session_state["alert"] = about
+    st.rerun([LIST, OPENED])
 
 
 def _moved(moved: Sequence[Mapping[str, Any]]) -> Html:

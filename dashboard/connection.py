@@ -70,9 +70,9 @@ def calmly(body: Callable[[], None]) -> None:
         note("bad", "The trainer refused.", _sentence(error))
 
 
-def live(body: Callable[[], None], every_s: float | None) -> None:
-    """Draw a part of a page now and again every so many seconds, without touching the rest of the page."""
-    st.fragment(calmly, run_every=every_s)(body)
+def live(body: Callable[[], None], every_s: float | None, name: str | None = None) -> None:
+    """Draw a part of a page now and again every so many seconds, or by its name, without touching the rest of it."""
+    st.fragment(calmly, run_every=every_s, key=name)(body)
 
 
 def _sentence(error: Exception) -> str:

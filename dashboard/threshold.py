@@ -39,7 +39,8 @@ def _answer(task: str) -> None:
     found = st.session_state.get("advice")
     if not found or found["task"] != task:
         return
-    note("quiet", f"{found['words'][:1].upper()}{found['words'][1:]}.")
+    what, _, how_well = found["words"].partition("; ")
+    note("quiet", f"{_capital(what)}.", f"{_capital(how_well)}." if how_well else "")
     if found["curve"]:
         view = st.segmented_control("Show", list(VIEWS), default=next(iter(VIEWS)), key="threshold view", required=True)
         figure(f"sentry-{task}-thresholds", partial(chart, found, view), table_of(found))
@@ -51,3 +52,7 @@ def _answer(task: str) -> None:
         note(
             "good", f"{found['threshold']:.2f} is published as version {applied['version']};", "agents take it up now."
         )
+
+
+def _capital(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"
