@@ -28,7 +28,7 @@ from training.active_learning.review.markup import (
     table,
     tag,
 )
-from training.active_learning.review.words import ABSTAINING, count, percent, version
+from training.active_learning.review.words import ABSTAINING, count, percent, plural, version
 
 REFRESH_S = 2.0
 SHOWN_ALERTS = 8
@@ -119,9 +119,9 @@ def _waits(status: Mapping[str, Any]) -> Html:
     line = joined([state, " ", muted(f"{last}{', ' + learner['last_verdict'] if learner['last_verdict'] else ''}")])
     waits = sorted(learner["waits_for"].items(), key=itemgetter(1))
     rows = [[tag("b", ", ".join(t for t, _ in same)), words] for words, same in groupby(waits, key=itemgetter(1))]
-    aside = learner.get("set_aside", 0)
-    words = f"{aside} labelled windows are set aside: another expression model saw them than the one in force."
-    note = tag("p", words, "s-muted") if aside else ""
+    aside = plural(learner["set_aside"], "labelled window")
+    words = f"Set aside: {aside}, which another expression model saw than the one in force."
+    note = tag("p", words, "s-muted") if learner["set_aside"] else ""
     return joined([tag("p", line, "s-line"), note, table(("Task", "Waits for"), rows) if rows else ""])
 
 

@@ -272,8 +272,8 @@ def _status(status: Mapping[str, Any]) -> str:
     about = [f"{model}; {totals} of {status['people']} people", *_trial(status["rollout"])]
     about.append(f"learner: {learner['state']}")
     if learner["set_aside"]:
-        why = "another expression model saw them than the one in force"
-        about.append(f"  {learner['set_aside']} labelled windows are set aside: {why}")
+        why = "labelled by people, seen by another expression model than the one in force"
+        about.append(f"  windows set aside: {learner['set_aside']}, {why}")
     return "\n".join([*about, *waits, *_stream(learner["stream"]), *_personal(learner["personal"])])
 
 

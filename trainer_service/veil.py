@@ -22,7 +22,7 @@ def window(actor: Actor, found: Json) -> Json:
 
 def metrics(actor: Actor, found: Json) -> Json:
     """A decision's metrics; doubted raters of whom the caller may not know are left out."""
-    if "raters" not in found:
+    raters = found.get("raters", {})
+    if "doubted" not in raters:  # nobody was weighed: heads were published again, for instance
         return found
-    doubted = [rater for rater in found["raters"]["doubted"] if actor.may_know(rater)]
-    return {**found, "raters": {**found["raters"], "doubted": doubted}}
+    return {**found, "raters": {**raters, "doubted": [name for name in raters["doubted"] if actor.may_know(name)]}}

@@ -159,6 +159,7 @@ class FakeTrainer:
     agreement: dict[str, Any] = field(default_factory=dict)
     waits_for: dict[str, str] = field(default_factory=dict)
     learner_state: str = "idle"
+    set_aside: int = 0
     model_version: int = 2
     labels: dict[str, dict[str, Any]] = field(default_factory=dict)
     reports: list[dict[str, Any]] = field(default_factory=list)
@@ -215,7 +216,7 @@ class FakeTrainer:
     def do_status(self) -> dict[str, Any]:
         learner = {
             "state": self.learner_state, "last_run": NOW - 20, "last_verdict": "published",
-            "waits_for": self.waits_for,
+            "waits_for": self.waits_for, "set_aside": self.set_aside,
         }  # fmt: skip
         return {
             "software": "0.1.0", "started": NOW - 3600, "now": NOW, "tasks": tasks_to_json(DEFAULT_TASKS),

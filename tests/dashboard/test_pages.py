@@ -27,6 +27,11 @@ class TestOverview:
         assert "The heads abstain: they are not calibrated yet" in text
         assert "No alert yet." in text
 
+    def test_windows_that_another_expression_model_saw_are_said_to_be_set_aside(self, trainer: FakeTrainer) -> None:
+        assert "Set aside" not in words(open_page("overview"))
+        trainer.set_aside = 69
+        assert "Set aside: 69 labelled windows, which another expression model saw" in words(open_page("overview"))
+
     def test_names_from_outside_cannot_inject_markup(self, trainer: FakeTrainer) -> None:
         trainer.agents = [agent("<img src=x>")]
         shown = open_page("overview")

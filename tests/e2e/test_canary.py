@@ -1,4 +1,5 @@
-"""A new version on its way to two agents: real trainer, real links, and a trainer that is killed in between."""
+"""A new version on its way to two agents: real trainer, real links; the trainer is killed in between, or another
+expression model is approved."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ import pytest
 
 from benchmarks.latency import Agent, Truth, agents_of, fill
 from tests.e2e.study import Study, eventually
+from tests.e2e.study import run as typed
+from tests.edge_agent.bundles import other_model
 from trainer_service.keyring import Home
 
 pytestmark = pytest.mark.e2e
@@ -62,6 +65,26 @@ def test_a_trial_survives_the_trainer_and_reaches_all_agents(study: Study) -> No
     assert decisions(study)[-4:][::-1] == [
         ("labels", "published", 1), ("labels", "canary", 2), ("canary", "published", 2), ("labels", "canary", 3),
     ]  # fmt: skip
+
+
+def test_a_trial_ends_when_another_expression_model_is_approved(study: Study, tmp_path: Path) -> None:
+    left = fill(Home(study.trainer_dir).database, 100, 100)
+    trainer = study.start_trainer("--labels-per-run", 100, "--canary-seconds", 600)
+    with agents_of(study.folder, Home(study.trainer_dir), 2) as agents:
+        run(agents, 1)
+        teach(study, left)
+        eventually(lambda: any(2 in agent.since for agent in agents), 60, "a canary runs version 2")
+        model = tmp_path / "other.onnx"
+        model.write_bytes(other_model())
+        study.stop(trainer)
+        done = typed("sentry-keys", "approve", model, "--dir", study.trainer_dir)
+        assert done.returncode == 0, done.stderr
+        study.start_trainer("--labels-per-run", 100, "--canary-seconds", 600)
+        run(agents, 3)
+    assert study.status()["rollout"] is None
+    assert decisions(study)[0] == ("canary", "published", 3)
+    aside = f"windows set aside: {study.status()['labels']}, labelled by people, seen by another expression model"
+    eventually(lambda: aside in typed("sentry-trainer", "status", "--dir", study.trainer_dir).stdout, 30, "it says so")
 
 
 def run(agents: list[Agent], version: int) -> None:

@@ -92,13 +92,16 @@ def test_only_an_admin_learns_who_said_what(desk: Desk, staff: dict[str, str]) -
     desk.store.ingest([arrival(raised, 50)], 0.0)
     raters = {"count": 2, "largest_share": 0.5, "doubted": ["R1", "a-rater"]}
     with desk.store.write() as connection:
-        decision = Decision(1.0, "labels", "stress", registry.REFUSED, "", 1, 0, None, 2, 1, {"raters": raters}, 2)
-        registry.record(connection, [decision])
+        learned, again = (
+            Decision(1.0, trigger, "stress", registry.REFUSED, "", 1, 0, None, 2, 1, {"raters": some}, 2)
+            for trigger, some in (("labels", raters), ("rollback", {"count": 2, "largest_share": 0.5}))
+        )
+        registry.record(connection, [learned, again])
 
     def named(role: str) -> list[set[str | None]]:
         token = staff[role]
         opened = desk.call("alert", token=token, alert_id=hex_id(20))
-        (decided,) = desk.call("decisions", token=token)
+        _, decided = desk.call("decisions", token=token)
         said = (
             [label for one in desk.call("windows", token=token) for label in one["labels"]],
             desk.call("window", token=token, window_id=hex_id(1))["labels"],
