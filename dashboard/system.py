@@ -15,6 +15,7 @@ from training.active_learning.review.markup import (
     browser_zone,
     empty,
     facts,
+    joined,
     muted,
     note,
     panel,
@@ -51,7 +52,8 @@ def _page() -> None:
 
 
 def _facts(status: Mapping[str, Any], system: Mapping[str, Any]) -> Html:
-    free = f"{size(system['free'])} of {size(system['total'])}" if system["total"] else "not known"
+    of_all = muted(f"of {size(system['total'])}")
+    free = joined([size(system["free"]), " ", of_all]) if system["total"] else "not known"
     store = size(system["database"]) if system["database"] is not None else "PostgreSQL"
     return facts(
         [
