@@ -111,7 +111,7 @@ def _add_fleet_sim(commands: Any) -> None:
     sim = commands.add_parser("fleet-sim", help="load a trainer of its own with simulated agents, and measure it")
     sim.add_argument("--agents", type=int, default=1000, help="how many (%(default)s)")
     sim.add_argument("--seconds", type=float, default=600.0, help="of steady load (%(default)s)")
-    sim.add_argument("--stopped", type=int, default=0, help="so many of them stop for a quarter of it (%(default)s)")
+    sim.add_argument("--stopped", type=int, default=0, help="so many of them stop now and then (%(default)s)")
     sim.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from sentry_proto import limits
@@ -108,11 +109,16 @@ class Fleet:
                 name: _running(self._last.get(name), version, now, (elsewhere or {}).get(name, 0)) for name in names
             }
 
-    def take_unsaved(self) -> list[tuple[str, Heartbeat, float]]:
-        """What was heard since this was last asked: name, heartbeat, time."""
+    def unsaved(self) -> int:
+        """Of how many agents there is something to save."""
         with self._lock:
-            unsaved, self._unsaved = self._unsaved, {}
-        return [(name, beat, seen) for name, (beat, seen) in unsaved.items()]
+            return len(self._unsaved)
+
+    def take_unsaved(self, most: int | None = None) -> list[tuple[str, Heartbeat, float]]:
+        """What was heard since this was last asked, of those that have waited longest: name, heartbeat, time."""
+        with self._lock:
+            names = list(islice(self._unsaved, most))
+            return [(name, *self._unsaved.pop(name)) for name in names]
 
     def put_back(self, beats: Iterable[tuple[str, Heartbeat, float]]) -> None:
         """Return what could not be saved, unless something newer has come."""

@@ -2,7 +2,7 @@
 
     a folder with keys for all --> sentry-trainer serve, in a process of its own, whose CPU and memory are measured
                                `-> squads of simulated agents (`fleet_agents`), in processes of their own
-    steady load --> some agents stopped for a quarter of it (SIGSTOP) --> all cut off, all back at once --> count
+    steady load --> some agents stopped now and then (SIGSTOP) --> all cut off, all back at once --> count
 
 What the agents know to be acked is compared with what lies in the trainer's database when all is over.
 """
@@ -10,6 +10,7 @@ What the agents know to be acked is compared with what lies in the trainer's dat
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import zmq
 from sqlalchemy import select
 
@@ -41,8 +43,12 @@ from trainer_service.store import Store
 SETTLE_S = 2.0
 """Between the last session's opening and the first measured window."""
 
+PARTS, STOPS = 8, (1, 3, 5)
+"""In these parts of the time some agents are stopped: by turns, since a store that grows slows all of them."""
+
 PROMISED_AGENTS = 1_000
 TICKS = os.sysconf("SC_CLK_TCK")
+Latencies = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Plan:
     Attributes:
         agents: how many, those that are stopped included.
         seconds: of steady load.
-        stopped: how many of them are stopped (SIGSTOP) from the middle of it on, for a quarter of it.
+        stopped: how many of them are stopped (SIGSTOP) in three of its eight parts, the second, fourth and sixth.
     """
 
     agents: int = PROMISED_AGENTS
@@ -131,10 +137,10 @@ def _run(plan: Plan, squads: Sequence[_Squad], trainer: int) -> tuple[float, Usa
         squad.pipe.send(Schedule(begin, begin + plan.seconds))
     sleep_until(begin)
     before = usage(trainer)
-    if plan.stopped:
-        sleep_until(begin + plan.seconds / 2)
+    for stop in STOPS if plan.stopped else ():
+        sleep_until(begin + stop * plan.seconds / PARTS)
         squads[-1].signal(signal.SIGSTOP)
-        sleep_until(begin + 3 * plan.seconds / 4)
+        sleep_until(begin + (stop + 1) * plan.seconds / PARTS)
         squads[-1].signal(signal.SIGCONT)
     sleep_until(begin + plan.seconds)
     after = usage(trainer)
@@ -261,11 +267,21 @@ def _latencies(plan: Plan, begin: float, tallies: Sequence[Tally]) -> list[Figur
         Figure("R7", "storm", max(tally.storm_s for tally in tallies), 30.0, "s"),
     ]
     if plan.stopped:
-        quarter = plan.seconds / 4
-        calm = np.percentile(took[(when >= quarter) & (when < 2 * quarter)], 99)
-        hurt = np.percentile(took[(when >= 2 * quarter) & (when < 3 * quarter)], 99)
-        figures.append(Figure("R8", f"p99 with {plan.stopped} stopped, change", 100 * (hurt / calm - 1), 20.0, "%"))
+        part, within = np.divmod(when / plan.seconds * PARTS, 1)
+        beside = np.isin(part, STOPS)
+        apart = ~beside & (part < PARTS - 1) & (within >= 0.5)  # what was spooled meanwhile has come by then
+        change = _change(took[beside], took[apart], 99)
+        figures.append(Figure("R8", f"p99 with {plan.stopped} stopped, change", change, 20.0, "%"))
+        median = _change(took[beside], took[apart], 50)
+        figures.append(Figure("R8", f"median with {plan.stopped} stopped, change", median, None, "%"))
     return figures
+
+
+def _change(some: Latencies, others: Latencies, percentile: float) -> float:
+    """By how many percent a percentile of the first is higher; infinite where there is nothing to compare."""
+    if not len(some) or not len(others):
+        return math.inf
+    return float(100 * (np.percentile(some, percentile) / np.percentile(others, percentile) - 1))
 
 
 def _costs(
@@ -312,7 +328,7 @@ def to_json(plan: Plan, figures: Sequence[Figure]) -> dict[str, Any]:
 
 def to_text(plan: Plan, figures: Sequence[Figure]) -> str:
     """A table for people."""
-    stopped = f", {plan.stopped} of them stopped for a quarter of it" if plan.stopped else ""
+    stopped = f", {plan.stopped} of them stopped for {len(STOPS)} eighths of it" if plan.stopped else ""
     lines = [f"{plan.agents} agents for {plan.seconds:g} s{stopped}; 15-minute load {os.getloadavg()[2]:.1f}"]
     for figure in figures:
         limit = "" if figure.limit is None else f"limit {figure.limit:g}  {'kept' if figure.kept else 'MISSED'}"

@@ -100,7 +100,7 @@ class Intake:
         return [*replies, *self._commit(arrivals, now)]
 
     def pulses(self, now: Moment) -> list[Reply]:
-        """The trainer's heartbeat to every peer that was heard lately and is still enrolled."""
+        """The trainer's heartbeat to every peer that was heard lately and is enrolled; equal ones are the same."""
         self._sessions = {
             route: session
             for route, session in self._sessions.items()
@@ -109,22 +109,25 @@ class Intake:
         audit = self._audit_probability(now.wall)
         self._neighbours.refresh()
         names = {route: self._allowed.name_of(session.key, AGENT) or "" for route, session in self._sessions.items()}
-        return [
-            (
-                route,
-                Pulse(now.wall, self._model_version(name), audit, self._offsets_for(name), self._neighbours.of(name)),
-            )
+        told = {
+            route: (self._model_version(name), audit, self._offsets_for(name), self._neighbours.of(name))
             for route, name in names.items()
-        ]
+        }
+        pulses = {words: Pulse(now.wall, *words) for words in set(told.values())}
+        return [(route, pulses[words]) for route, words in told.items()]
 
     def _offsets_for(self, name: str) -> tuple[Offset, ...]:
         """Those of the participant whom this agent watches, and of nobody else."""
         participant = self._fleet.participant(name)
         return self._offsets(participant) if participant else ()
 
-    def save_heartbeats(self) -> None:
-        """Write down what the fleet has heard; on a failing disk it is kept for later."""
-        unsaved = self._fleet.take_unsaved()
+    def unsaved(self) -> int:
+        """Of how many agents there is a heartbeat to write down."""
+        return self._fleet.unsaved()
+
+    def save_heartbeats(self, most: int | None = None) -> None:
+        """Write down what the fleet has heard, of so many agents; on a failing disk it is kept for later."""
+        unsaved = self._fleet.take_unsaved(most)
         if not unsaved:
             return
         try:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from sentry_proto import limits
@@ -119,13 +119,13 @@ def put(connection: Connection, report: SelfReport, now: float) -> bool:
     statement = insert(schema.self_reports).on_conflict_do_nothing(index_elements=["report_id"])
     if not connection.execute(statement, row).rowcount:
         return False
-    _label(connection, schema.self_reports.c.report_id == report.report_id, now)
+    _label(connection, _BY_REPORT, {"report_id": report.report_id}, now)
     return True
 
 
 def label_windows(connection: Connection, window_ids: Sequence[str], now: float) -> int:
     """Label windows that have just been stored by what was said already; returns how many labels they got."""
-    return _label(connection, schema.windows.c.window_id.in_(window_ids), now) if window_ids else 0
+    return _label(connection, _OF_WINDOWS, {"window_ids": list(window_ids)}, now) if window_ids else 0
 
 
 def listed(connection: Connection, participant: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
@@ -147,13 +147,13 @@ def _check_class(name: str, value: str, tasks: Mapping[str, Task]) -> None:
         raise InputError(f"task {name} has no class {value[:40]!r}; it has {', '.join(tasks[name].classes)}")
 
 
-def _label(connection: Connection, only: ColumnElement[bool], now: float) -> int:
-    """Label every window that a report covers, among those that the condition leaves; returns how many were new."""
-    said = [_as_label(row) for row in _covered(connection, only)]
+def _label(connection: Connection, covered: Select[Any], which: Mapping[str, Any], now: float) -> int:
+    """Label every window that a report covers, among those that are asked for; returns how many were new."""
+    said = [_as_label(row) for row in connection.execute(covered, which).all()]
     return sum(labels.put(connection, label, now) for label in said)
 
 
-def _covered(connection: Connection, only: ColumnElement[bool]) -> Iterable[Any]:
+def _covered(only: ColumnElement[bool]) -> Select[Any]:
     """Pairs of a window and the report that counts for it."""
     window, report, later = schema.windows.c, schema.self_reports.c, schema.self_reports.alias("later").c
     middle = (window.start + window.end) / 2
@@ -165,13 +165,17 @@ def _covered(connection: Connection, only: ColumnElement[bool]) -> Iterable[Any]
         later.created > report.created,
         later.created <= middle + HOLDS_S,
     )
-    chosen = (
+    return (
         select(report.report_id, report.participant, report.task, report.value, report.created, window.window_id)
         .join_from(schema.self_reports, schema.windows, pair & (report.created <= middle + HOLDS_S))
         .where(only, report.instrument.is_(None), ~corrected.correlate(schema.windows, schema.self_reports).exists())
         .order_by(window.row)
     )
-    return connection.execute(chosen).all()
+
+
+_BY_REPORT = _covered(schema.self_reports.c.report_id == bindparam("report_id"))
+_OF_WINDOWS = _covered(schema.windows.c.window_id.in_(bindparam("window_ids", expanding=True)))
+"""Put together once: every batch of windows that is stored asks."""
 
 
 def _as_label(row: Any) -> Label:

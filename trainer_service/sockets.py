@@ -30,6 +30,9 @@ TICK_MS = 100
 """How long a thread sleeps at most before it looks whether it should end."""
 
 SAVE_EVERY_S = 2.0
+SAVE_AT_ONCE = 50
+"""Agents whose heartbeats are saved in one go; the others wait for the next round, so that no round takes long."""
+
 REFRESH_EVERY_S = 1.0
 
 Socket = zmq.Socket[bytes]
@@ -129,6 +132,7 @@ class IngestThread(SocketThread):
         poller.register(self.socket, zmq.POLLIN)
         poller.register(self._woken, zmq.POLLIN)
         next_pulse = next_save = next_refresh = 0.0
+        unsaved = 0
         while not self._stopping.is_set():
             ready = dict(poller.poll(TICK_MS))
             now = _moment()
@@ -145,12 +149,18 @@ class IngestThread(SocketThread):
                 self._answer(self._intake.pulses(now))
             if now.monotonic >= next_save:
                 next_save = now.monotonic + self._save_every_s
-                self._intake.save_heartbeats()
+                unsaved = self._intake.unsaved()
+            if unsaved > 0:
+                unsaved -= SAVE_AT_ONCE
+                self._intake.save_heartbeats(SAVE_AT_ONCE)
         self._intake.save_heartbeats()
 
     def _answer(self, replies: list[Reply]) -> None:
+        encoded: dict[int, bytes] = {}  # one pulse is for many
         for route, frame in replies:
-            self.send(route, encode_trainer_frame(frame))
+            data = encoded.get(id(frame)) or encode_trainer_frame(frame)
+            encoded[id(frame)] = data
+            self.send(route, data)
 
 
 class RequestThread(SocketThread):

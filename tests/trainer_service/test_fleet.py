@@ -52,6 +52,18 @@ def test_unsaved_heartbeats_are_taken_once_and_can_be_put_back() -> None:
     assert sorted((name, beat.fps) for name, beat, _ in fleet.take_unsaved()) == [("lab-1", 3.0), ("lab-2", 2.0)]
 
 
+def test_those_that_waited_longest_are_saved_first() -> None:
+    fleet = Fleet({})
+    for turn in range(2):
+        for name in ("lab-1", "lab-2", "lab-3"):
+            fleet.heard(name, heartbeat(fps=float(turn)), later(turn))
+    assert fleet.unsaved() == 3
+    assert [(name, beat.fps) for name, beat, _ in fleet.take_unsaved(2)] == [("lab-1", 1.0), ("lab-2", 1.0)]
+    fleet.heard("lab-1", heartbeat(fps=2.0), later(2))
+    assert [name for name, *_ in fleet.take_unsaved(2)] == ["lab-3", "lab-1"]
+    assert fleet.unsaved() == 0
+
+
 def test_who_calls_another_process_is_followed_by_its_rows_and_by_no_clock() -> None:
     stored = {name: value for name, value in vars(heartbeat()).items() if name != "counts"}
     fleet = Fleet({"lab-1": (stored, THEN.wall)})
