@@ -3,8 +3,10 @@
     python -m benchmarks.dashboard_browser [--windows 100000] [--minutes 0] [--study DIR] [--json]
 
 A trainer serves a seeded study (`tests.dashboard.seeded_study`; DIR keeps it for the next run), a dashboard asks it.
-Each page is opened in a browser context of its own, and each interaction timed from the click or key until what it
-asks for stands on the page; the figures are medians of `REPEATS`. With `--minutes`, one window a page is then left
+Once the trainer has read its store, each page is opened by a browser that never saw it and by one that did, and each
+interaction timed from the click or key until what it asks for stands on the page; the page's own clock is read, each
+time it draws, and the figures are medians of `REPEATS`. A bare Streamlit page, with a title, a button and a chart, is
+opened and clicked beside it: what is slower than that is ours. With `--minutes`, one window a page is then left
 open, each refreshing itself, and memory read every `SAMPLE_S`: of the dashboard's and the trainer's process as the
 kernel counts it, of the pages' JavaScript heap after a collection. The slope of a straight line through all but the
 first third is extrapolated to `OPEN_H` hours. Exit code 1 if a limit is missed.
@@ -21,21 +23,23 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from sentry_proto.control import ControlClient
 from sentry_proto.keys import CONTROL, KeyFile
 from tests.dashboard import seeded_study
 from tests.dashboard.seeded_study import LiveAgents, SeededStudy
 from tests.e2e.study import command, eventually, free_port
+from trainer_service.fleet_sim import children, usage
 from trainer_service.keyring import Home
+from training.active_learning.review.serve import server_arguments
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -44,19 +48,67 @@ REPEATS = 5
 PATIENCE_S = 120.0
 """After which it is called broken and not slow."""
 
-LOOK_S = 0.005
+REST_S, SETTLE_S = 1.0, 5.0
 SAMPLE_S, OPEN_H, WARM_SHARE = 15.0, 8.0, 1 / 3
 GROWN_MIB = 200.0
 """What a process or page may grow by in `OPEN_H`."""
 
+
+@dataclass(frozen=True)
+class Sign:
+    """What to see: the first element of a CSS selector, and the texts within it."""
+
+    selector: str
+    texts: tuple[str, ...] = ()
+
+
+def words(*texts: str) -> Sign:
+    """They stand anywhere on the page."""
+    return Sign("body", texts)
+
+
 PAGES = {
-    "": "Agents",
-    "alerts": "When alerts came",
-    "rates": "False-discovery share",
-    "review?rater=R9": "What the model says",
-    "models": "Versions",
+    "": words("Agents", "Last alerts"),
+    "alerts?rater=R9": words("When alerts came"),
+    "rates": words("False-discovery share"),
+    "review?rater=R9": words("What the model says"),
+    "models": words("Versions"),
 }
 """Address of each page, and what stands on it once it has its answers."""
+
+BARE_PAGE = words("Bare", "Press")
+BARE = """
+import streamlit as st
+st.title("Bare")
+if st.button("Press"):
+    st.write("Pressed.")
+values = [{"x": x, "y": x * x} for x in range(20)]
+axes = {name: {"field": name, "type": "quantitative"} for name in "xy"}
+st.vega_lite_chart({"mark": "line", "data": {"values": values}, "encoding": axes})
+"""
+
+SEEN = """
+window.seen = (sign, start) => new Promise((seen) => {
+  const look = () => {
+    const there = document.body && document.querySelector(sign.selector);
+    if (there && sign.texts.every((text) => there.textContent.includes(text))) seen(performance.now() - start());
+    else requestAnimationFrame(look);
+  };
+  look();
+});
+"""
+"""Milliseconds from a start until the sign is there; Playwright's own waiting looks every half second only."""
+
+ASKED = """(sign) => {
+  let start = Infinity;
+  const asked = () => { start = Math.min(start, performance.now()); };
+  for (const kind of ["pointerdown", "keydown"]) window.addEventListener(kind, asked, {once: true, capture: true});
+  window.answered = new Promise((seen) => {
+    const wait = () => start < Infinity ? seen(window.seen(sign, () => start)) : requestAnimationFrame(wait);
+    wait();
+  });
+}"""
+"""From the next click or key on."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +146,39 @@ def serving(folder: Path, windows: int) -> Iterator[Served]:
             process.wait(PATIENCE_S)
 
 
+@contextmanager
+def bare() -> Iterator[str]:
+    """Address of a Streamlit page with next to nothing on it."""
+    with tempfile.TemporaryDirectory() as name:
+        script = Path(name) / "bare.py"
+        script.write_text(BARE)
+        port = free_port(2)
+        arguments = server_arguments(script, "127.0.0.1", port)
+        process = subprocess.Popen([sys.executable, "-m", "streamlit", *arguments], stdout=subprocess.DEVNULL)
+        url = f"http://127.0.0.1:{port}"
+        eventually(lambda: _serves(url) or None, PATIENCE_S, "the bare page answers")
+        try:
+            yield url
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)
+
+
+def _at_rest(trainer: int) -> None:
+    """A trainer that just started reads, and learns if labels wait; that is another benchmark's matter."""
+
+    def spent() -> float:
+        return sum(usage(process).cpu_s for process in (trainer, *children(trainer)))
+
+    given_up = time.monotonic() + PATIENCE_S
+    before = spent()
+    while time.monotonic() < given_up:
+        time.sleep(SETTLE_S)
+        if spent() - before < 0.1 * SETTLE_S:
+            return
+        before = spent()
+
+
 def _study(folder: Path, windows: int) -> SeededStudy:
     task_file = folder / "tasks.toml"
     if not task_file.exists():
@@ -108,119 +193,108 @@ def _serves(url: str) -> bool:
     return False
 
 
-def first_pages(browser: Browser, url: str) -> dict[str, float]:
-    """Seconds from the address to the answers on the page, in a fresh browser context each time."""
+def first_pages(browser: Browser, url: str, pages: Mapping[str, Sign]) -> dict[str, float]:
+    """Seconds from the address to the answers on the page, in a fresh browser context each time, and again there."""
 
-    def opened(where: str, there: str) -> float:
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
+    def opened(context: BrowserContext, where: str) -> float:
         page = context.new_page()
         page.set_default_timeout(1000 * PATIENCE_S)
-        began = time.perf_counter()
+        page.add_init_script(SEEN)
         page.goto(f"{url}/{where}", wait_until="commit")
-        _see(page.get_by_text(there).first)
-        took = time.perf_counter() - began
-        context.close()
-        return took
+        took = page.evaluate("(sign) => window.seen(sign, () => 0)", asdict(pages[where]))
+        time.sleep(REST_S)
+        page.close()
+        return float(took) / 1000
 
-    opened("", PAGES[""])  # the server's own first page
-    return {
-        f"open {where.split('?')[0] or 'overview'}": statistics.median(opened(where, there) for _ in range(REPEATS))
-        for where, there in PAGES.items()
-    }
-
-
-def interactions(page: Page, url: str) -> dict[str, float]:
-    """Seconds from each click or key to its answer on the page."""
     found: dict[str, list[float]] = {}
-
-    def timed(what: str, do: Callable[[], None], there: Locator) -> None:
-        began = time.perf_counter()
-        do()
-        _see(there)
-        found.setdefault(what, []).append(time.perf_counter() - began)
-        time.sleep(0.7)  # the next one meets a page at rest, as a person's would
-
-    for _ in range(REPEATS):
-        _overview(page, url, timed)
-        _alerts(page, url, timed)
-        _rates(page, url, timed)
-        _review(page, url, timed)
+    for where in [where for where in pages for _ in range(REPEATS)]:
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        for again in ("", " again"):
+            found.setdefault(f"{_name(where)}{again}", []).append(opened(context, where))
+        context.close()
     return {what: statistics.median(seconds) for what, seconds in found.items()}
 
 
-def _see(there: Locator) -> None:
-    """Until it is there. Playwright's own waiting looks again after half a second only."""
-    given_up = time.perf_counter() + PATIENCE_S
-    while not there.is_visible():
-        if time.perf_counter() > given_up:
-            raise TimeoutError(f"nothing is seen of {there}")
-        time.sleep(LOOK_S)
+Timed = Callable[[str, Callable[[], None], Sign], None]
 
 
-Timed = Callable[[str, Callable[[], None], Locator], None]
+def _name(where: str) -> str:
+    return where.split("?", maxsplit=1)[0] or "overview"
 
 
-def _settled(page: Page, url: str, where: str) -> None:
-    page.goto(f"{url}/{where}")
-    page.get_by_text(PAGES[where]).first.wait_for()
-    time.sleep(1.0)
+def interactions(page: Page, url: str, pages: Sequence[Callable[[Page, str, Timed], None]]) -> dict[str, float]:
+    """Seconds from each click or key to its answer on the page."""
+    found: dict[str, list[float]] = {}
+    page.add_init_script(SEEN)
+
+    def timed(what: str, do: Callable[[], None], there: Sign) -> None:
+        page.evaluate(ASKED, asdict(there))
+        do()
+        found.setdefault(what, []).append(float(page.evaluate("window.answered")) / 1000)
+        time.sleep(REST_S)  # the next one meets a page at rest, as a person's would
+
+    for walk in [walk for _ in range(REPEATS) for walk in pages]:
+        walk(page, url, timed)
+    return {what: statistics.median(seconds) for what, seconds in found.items()}
+
+
+def _settled(page: Page, url: str, where: str, there: Sign | None = None) -> None:
+    page.goto(f"{url}/{where}", wait_until="commit")
+    page.evaluate("(sign) => window.seen(sign, () => 0)", asdict(there or PAGES[where]))
+    time.sleep(REST_S)
 
 
 def _overview(page: Page, url: str, timed: Timed) -> None:
     _settled(page, url, "")
-    timed(
-        "overview: to Models", page.get_by_role("link", name="Models").click, page.get_by_text("Compare two versions")
-    )
-    timed("overview: and back", page.get_by_role("link", name="Overview").click, page.get_by_text("Last alerts"))
+    timed("overview: to Models", page.get_by_role("link", name="Models").click, words("Compare two versions"))
+    timed("overview: and back", page.get_by_role("link", name="Overview").click, words("Last alerts"))
 
 
 def _alerts(page: Page, url: str, timed: Timed) -> None:
-    page.goto(f"{url}/alerts?rater=R9")
+    _settled(page, url, "alerts?rater=R9")
     page.get_by_text("What moved").wait_for()
-    time.sleep(1.0)
-    rows, asked = page.locator(".st-key-window-list button"), page.locator(".st-key-answers .s-head")
-    words = rows.nth(3).inner_text().split(" · ")
-    timed(
-        "alerts: open another", rows.nth(3).click, asked.get_by_text(f"{words[2]} at").and_(asked.get_by_text(words[0]))
-    )
-    timed(
-        "alerts: verdict by key",
-        lambda: page.locator("body").press("f"),
-        page.get_by_text("Stored: false alarm, by R9."),
-    )
-    timed("alerts: undo", page.get_by_role("button", name="Undo").click, page.get_by_text("Withdrawn: false alarm."))
+    time.sleep(REST_S)
+    rows = page.locator(".st-key-window-list button")
+    said = rows.nth(3).inner_text().split(" · ")
+    other = Sign(".st-key-answers .s-head", (f"{said[2]} at", said[0]))
+    timed("alerts: open another", rows.nth(3).click, other)
+    timed("alerts: verdict by key", lambda: page.keyboard.press("f"), words("Stored: false alarm, by R9."))
+    timed("alerts: undo", page.get_by_role("button", name="Undo").click, words("Withdrawn: false alarm."))
     page.locator(".st-key-alerts-participant").get_by_role("combobox").click()
     only = page.get_by_role("option", name="P07", exact=True)
-    timed("alerts: one person's", only.click, rows.first.filter(has_text="P07"))
+    timed("alerts: one person's", only.click, Sign(".st-key-window-list button", ("P07",)))
 
 
 def _rates(page: Page, url: str, timed: Timed) -> None:
-    def table(title: str) -> Locator:
-        return page.get_by_role("heading", name=title)
-
     _settled(page, url, "rates")
-    timed("rates: another task", page.get_by_role("radio", name="Focus").click, table("Focus by model version"))
+    timed("rates: another task", page.get_by_role("radio", name="Focus").click, words("Focus by model version"))
     for by in ("week", "participant"):
         page.get_by_label("Table by").first.click()
         option = page.get_by_role("option", name=by.capitalize(), exact=True)
-        timed(f"rates: by {by}", option.click, table(f"Focus by {by}"))
-    timed("rates: advice", page.get_by_role("button", name="Advise").click, page.locator(".st-key-threshold .s-note"))
+        timed(f"rates: by {by}", option.click, words(f"Focus by {by}"))
+    advice = Sign(".st-key-threshold .s-note")
+    timed("rates: advice", page.get_by_role("button", name="Advise").click, advice)
 
 
 def _review(page: Page, url: str, timed: Timed) -> None:
     _settled(page, url, "review?rater=R9")
-    timed("review: label by key", lambda: page.locator("body").press("1"), page.get_by_text("Stored: calm, by R9."))
-    timed("review: undo", page.get_by_role("button", name="Undo").click, page.get_by_text("Withdrawn: calm."))
+    timed("review: label by key", lambda: page.keyboard.press("1"), words("Stored: calm, by R9."))
+    timed("review: undo", page.get_by_role("button", name="Undo").click, words("Withdrawn: calm."))
+
+
+def _bare(page: Page, url: str, timed: Timed) -> None:
+    _settled(page, url, "", BARE_PAGE)
+    timed("press", page.get_by_role("button", name="Press").click, words("Pressed."))
 
 
 def growth(browser: Browser, served: Served, minutes: float) -> dict[str, dict[str, float]]:
     """MiB of each process and page at the end, and what it would grow by in `OPEN_H` hours."""
-    pages = {where: browser.new_page() for where in ("", "alerts", "rates")}
+    pages = {where: browser.new_page() for where in ("", "alerts?rater=R9", "rates")}
     for where, page in pages.items():
         page.set_default_timeout(1000 * PATIENCE_S)
-        page.goto(f"{served.url}/{where}")
-        page.get_by_text(PAGES[where]).first.wait_for()
-    heaps = {where or "overview": page.context.new_cdp_session(page) for where, page in pages.items()}
+        page.add_init_script(SEEN)
+        _settled(page, served.url, where)
+    heaps = {_name(where): page.context.new_cdp_session(page) for where, page in pages.items()}
     samples: list[dict[str, float]] = []
     began = time.monotonic()
     while (now := time.monotonic() - began) < 60 * minutes:
@@ -251,19 +325,31 @@ def _rss(process: int) -> float:
 
 def measure(folder: Path, windows: int, minutes: float) -> dict[str, Any]:
     """Serve, open, click, and leave open."""
-    with serving(folder, windows) as served, sync_playwright() as playwright:
+    with serving(folder, windows) as served, bare() as peer, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        opened = first_pages(browser, served.url)
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(1000 * PATIENCE_S)
-        answered = interactions(page, served.url)
-        page.close()
+        _at_rest(served.trainer)
+
+        def asked(url: str, *walks: Callable[[Page, str, Timed], None]) -> dict[str, float]:
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.set_default_timeout(1000 * PATIENCE_S)
+            answered = interactions(page, url, walks)
+            page.close()
+            return answered
+
+        opened = first_pages(browser, served.url, PAGES)
+        answered = asked(served.url, _overview, _alerts, _rates, _review)
+        beside = {**first_pages(browser, peer, {"": BARE_PAGE}), **asked(peer, _bare)}
         grown = growth(browser, served, minutes) if minutes else {}
         browser.close()
+
+    def rounded(found: dict[str, float]) -> dict[str, float]:
+        return {what: round(seconds, 2) for what, seconds in found.items()}
+
     return {
         "load": os.getloadavg()[0],
-        "first_page_s": {what: round(seconds, 2) for what, seconds in opened.items()},
-        "interaction_s": {what: round(seconds, 3) for what, seconds in answered.items()},
+        "first_page_s": rounded(opened),
+        "interaction_s": rounded(answered),
+        "bare_s": rounded(dict(zip(("open", "open again", "press"), beside.values(), strict=True))),
         "growth": grown,
     }
 
@@ -298,9 +384,15 @@ def main() -> int:
 
 def _print(found: dict[str, Any]) -> None:
     print(f"medians of {REPEATS}; load of the machine {found['load']:.1f}")
-    for limit, kind in ((FIRST_PAGE_S, "first_page_s"), (INTERACTION_S, "interaction_s")):
+    bare = found["bare_s"]
+    for kind, limit, peers in (
+        ("first_page_s", FIRST_PAGE_S, ("open", "open again")),
+        ("interaction_s", INTERACTION_S, ("press", "press")),
+    ):
         for what, seconds in found[kind].items():
-            print(f"{what:28} {seconds:8.2f} s   limit {limit:.1f} s{'   MISSED' if seconds > limit else ''}")
+            peer = bare[peers[what.endswith("again")]]
+            verdict = "   MISSED" if seconds > limit else ""
+            print(f"{what:28} {seconds:6.2f} s   bare page {peer:5.2f} s   limit {limit:.1f} s{verdict}")
     for what, figures in found["growth"].items():
         words = f"{figures['first_mib']:8.1f} to {figures['last_mib']:8.1f} MiB, {figures['grows_mib']:+.1f} in"
         print(f"{what:28} {words} {OPEN_H:.0f} h{'   MISSED' if figures['grows_mib'] > GROWN_MIB else ''}")

@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.no_sign_in:
         os.environ[OPEN_VARIABLE] = "1"
     print(f"The dashboard is at http://{chosen.address}:{chosen.port}", flush=True)
-    return become([sys.executable, "-m", "streamlit", *server_arguments(SCRIPT, chosen.address, chosen.port)])
+    return become([sys.executable, "-m", "dashboard.server", *server_arguments(SCRIPT, chosen.address, chosen.port)])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ from trainer_service.jobs import Failure, Job, Outcome
 
 log = logging.getLogger(__name__)
 
+NICENESS = 5
+"""Of the process: agents and pages, which somebody waits for, go first on a busy machine."""
+
 
 class LearnerFailed(EnvironmentFault):
     """The worker could not do a job."""
@@ -77,6 +80,8 @@ class Worker:
 
 def _main(pipe: Connection, database: Database, tasks: Sequence[Task], backbone: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     # Imported here, because the parent imports this module and must stay without torch.
