@@ -22,6 +22,7 @@ from sentry_proto.types import Stratum
 from trainer_service import accounts, alert_views, rates, schema, threshold_advice, veil, views
 from trainer_service.account_api import AccountApi
 from trainer_service.agreement import AgreementFeed
+from trainer_service.audited_feed import AuditedFeed
 from trainer_service.expression import UNSAID
 from trainer_service.fleet import Fleet, Moment
 from trainer_service.judged_feed import JudgedFeed
@@ -65,7 +66,7 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         self._folder = folder
         self._throttle = Throttle()
         self._looks = Looks()
-        self._judged = {task.name: JudgedFeed(task) for task in tasks}
+        self._feeds = {task.name: (JudgedFeed(task), AuditedFeed(task)) for task in tasks}
         self._agreement = {task.name: AgreementFeed(task, seen_by) for task in tasks}
 
     def read_ahead(self) -> None:
@@ -73,7 +74,9 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         try:
             with self._store.read() as connection:
                 for name in self._tasks:
-                    self._judged[name].read(connection)
+                    judged, audited = self._feeds[name]
+                    judged.read(connection)
+                    audited.read(connection, {})
                     self._agreement[name].read(connection)
         except StorageError as error:
             log.warning("labels are read when somebody asks: %s", error)
@@ -218,7 +221,7 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         by: str = "model_version",
     ) -> list[Json]:
         """Error rates of the alerts, per task and group."""
-        chosen = list(self._judged.values()) if task is None else [self._judged[self._task(task).name]]
+        chosen = list(self._feeds.values()) if task is None else [self._feeds[self._task(task).name]]
         where = _given(participant=participant, agent=agent, model_version=model_version, week=week)
         with self._store.read() as connection:
             return rates.describe(connection, chosen, where, by)
@@ -265,7 +268,7 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
             return views.people(connection)
 
     def _after_erasure(self) -> None:
-        self._looks = Looks()
+        self._looks.forget()
         self._learner.nudge()
 
     def _alerts_where(

@@ -24,6 +24,11 @@ class Looks:
         self._kept: dict[str, Float32] = {}
         self._lock = Lock()
 
+    def forget(self) -> None:
+        """Drop them: somebody was erased."""
+        with self._lock:
+            self._kept = {}
+
     def of(self, connection: Connection, window_ids: Sequence[str]) -> Float32:
         """Of stored windows: float32 [N, D], see `training.active_learning.diversity.look`."""
         with self._lock:

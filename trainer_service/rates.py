@@ -18,8 +18,9 @@ from sqlalchemy import Connection, cast, func, select
 from sentry_proto.errors import InputError
 from sentry_proto.tasks import Task
 from trainer_service import schema
+from trainer_service.audited_feed import AuditedFeed
 from trainer_service.judged_feed import JudgedFeed
-from trainer_service.scored import GROUPINGS, Group, Judged, Seen, audited, chosen_by, columns_of, newest_labels
+from trainer_service.scored import GROUPINGS, Group, Judged, Seen, chosen_by, columns_of, newest_label
 from trainer_service.store import MONDAY_S, WEEK_S, week_of
 from training.evaluation.event_calibration import Calibration, calibration, stratum_weights
 from training.evaluation.label_free import SHARES, disagreement, estimate_label_free
@@ -66,13 +67,16 @@ class _Known:
 
 
 def describe(
-    connection: Connection, feeds: Iterable[JudgedFeed], where: Mapping[str, Any], by: str = "model_version"
+    connection: Connection,
+    feeds: Iterable[tuple[JudgedFeed, AuditedFeed]],
+    where: Mapping[str, Any],
+    by: str = "model_version",
 ) -> list[dict[str, Any]]:
     """One row per task and group, newest (or last by name) first, after one for all groups together.
 
     Args:
         connection: to the store.
-        feeds: of the tasks; those without an alert rule are left out.
+        feeds: of each task; those without an alert rule are left out.
         where: values of any of `GROUPINGS` to look at; a week is the Monday it begins with, as YYYY-MM-DD.
         by: one of `GROUPINGS`.
 
@@ -84,11 +88,11 @@ def describe(
     if "week" in where:
         where = {**where, "week": _week_number(where["week"])}
     rows = []
-    for feed in feeds:
-        task = feed.task
+    for judged, audited in feeds:
+        task = judged.task
         if task.alert is None:
             continue
-        known = _known(connection, feed, where, by)
+        known = _known(connection, judged, audited, where, by)
         rows.append(_row(task, by, None, known))
         rows += [_row(task, by, group, known.of(by, group)) for group in known.groups(by)]
     return rows
@@ -103,13 +107,15 @@ def event_probability(task: Task, predictions: Sequence[Mapping[str, Any]]) -> t
     return min(1.0, sum(p for name, p in pairs if name in task.alert.classes)), bool(found["alerting"])
 
 
-def _known(connection: Connection, feed: JudgedFeed, where: Mapping[str, Any], by: str) -> _Known:
-    judged = feed.read(connection)
+def _known(
+    connection: Connection, judged: JudgedFeed, audited: AuditedFeed, where: Mapping[str, Any], by: str
+) -> _Known:
+    task, every = judged.task, judged.read(connection)
     return _Known(
-        _scored(connection, feed.task, where, by),
-        _verdicts(connection, feed.task, where, by),
-        judged.where(judged.seen.mask(where)) if where else judged,
-        audited(connection, feed.task, where),
+        _scored(connection, task, where, by),
+        _verdicts(connection, task, where, by),
+        every.where(every.seen.mask(where)) if where else every,
+        audited.read(connection, where),
     )
 
 
@@ -127,11 +133,10 @@ def _scored(connection: Connection, task: Task, where: Mapping[str, Any], by: st
 
 
 def _verdicts(connection: Connection, task: Task, where: Mapping[str, Any], by: str) -> Verdicts:
-    columns, said = columns_of(schema.alerts), newest_labels(task.name)
+    columns, (said, is_newest) = columns_of(schema.alerts), newest_label(schema.alerts.c.window_id, task.name)
     raised = (
         select(columns[by], said.c.value, func.count())
-        .select_from(schema.alerts)
-        .outerjoin(said, said.c.window_id == schema.alerts.c.window_id)
+        .outerjoin_from(schema.alerts, said, is_newest)
         .where(schema.alerts.c.task == task.name, *chosen_by(columns, where))
         .group_by(columns[by], said.c.value)
     )

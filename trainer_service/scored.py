@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Integer, Subquery, cast, func, select
+from sqlalchemy import ColumnElement, FromClause, Integer, Text, cast, func, select
 
 from sentry_proto.tasks import Task
 from sentry_proto.types import Stratum
@@ -20,18 +21,21 @@ CLUSTER_S = 60
 """Windows overlap: those of one session that start within the same minute count as a cluster, not as independent."""
 
 GROUPINGS = ("model_version", "agent", "participant", "week")
-MOST_AUDITED = 5_000
-"""Newest audit windows that the label-free estimate looks at."""
-
 UNSAID = 0.05
 """Audit probability of a window whose agent did not say: the agents' default."""
 
-SHOWN = [
-    schema.scores.c[name]
-    for name in (
-        "window_id", "model_version", "agent", "participant", "session", "start", "stratum", "draw", "alerting",
-        "generic_alerting", "probabilities",
-    )
+PROBABILITIES = cast(schema.scores.c.probabilities, Text).label("probabilities")
+"""As text: `event_probabilities` reads those of many windows at once."""
+
+SHOWN: list[ColumnElement[Any]] = [
+    *(
+        schema.scores.c[name]
+        for name in (
+            "window_id", "model_version", "agent", "participant", "session", "start", "stratum", "draw", "alerting",
+            "generic_alerting",
+        )
+    ),
+    PROBABILITIES,
 ]  # fmt: skip
 _SESSION = 2**32
 
@@ -121,18 +125,6 @@ class Judged:
         return self.seen.sample(self.event, on, all_sent=on)
 
 
-def audited(connection: Connection, task: Task, where: Mapping[str, Any]) -> Seen:
-    """The newest audit windows, judged or not."""
-    columns, score = columns_of(schema.scores), schema.scores.c
-    chosen = (
-        select(*SHOWN)
-        .where(score.task == task.name, score.stratum == Stratum.AUDIT.value, *chosen_by(columns, where))
-        .order_by(score.row.desc())
-        .limit(MOST_AUDITED)
-    )
-    return seen_of(task, connection.execute(chosen).all(), {})
-
-
 def seen_of(task: Task, rows: Sequence[Sequence[Any]], sessions: dict[str, int]) -> Seen:
     """Rows of `SHOWN` side by side.
 
@@ -160,17 +152,20 @@ def seen_of(task: Task, rows: Sequence[Sequence[Any]], sessions: dict[str, int])
     )
 
 
-def newest_labels(task: str) -> Subquery:
-    """Per window its newest standing label of a task: `window_id` and `value`."""
-    label = schema.labels.c
-    newest = select(func.max(label.row)).where(label.task == task, label.withdrawn.is_(None)).group_by(label.window_id)
-    return select(label.window_id, label.value).where(label.row.in_(newest)).subquery()
+def newest_label(window_id: ColumnElement[str], task: str) -> tuple[FromClause, ColumnElement[bool]]:
+    """The newest standing label of a window, to be joined, and the condition for that."""
+    said, label = schema.labels.alias("said"), schema.labels.alias("standing").c
+    newest = select(func.max(label.row)).where(
+        label.window_id == window_id, label.task == task, label.withdrawn.is_(None)
+    )
+    return said, said.c.row == newest.scalar_subquery()
 
 
-def event_probabilities(task: Task, probabilities: Sequence[Sequence[float]]) -> Floats:
-    """How probable the event is in each window: float [n], from one probability per class."""
+def event_probabilities(task: Task, probabilities: Sequence[str]) -> Floats:
+    """How probable the event is in each window: float [n], from one probability per class, as JSON."""
     events = np.array([task.alert is not None and name in task.alert.classes for name in task.classes], float)
-    return np.asarray(np.minimum(1.0, np.array(probabilities, float).reshape(-1, len(events)) @ events))
+    given = np.array(json.loads(f"[{','.join(probabilities)}]"), float)
+    return np.asarray(np.minimum(1.0, given.reshape(-1, len(events)) @ events))
 
 
 def columns_of(table: Any) -> dict[str, ColumnElement[Any]]:

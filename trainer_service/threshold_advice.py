@@ -15,7 +15,7 @@ from sentry_proto.tasks import Task
 from sentry_proto.types import Stratum
 from trainer_service import registry, schema
 from trainer_service.rates import HOP_S
-from trainer_service.scored import CLUSTER_S, UNSAID, event_probabilities, newest_labels
+from trainer_service.scored import CLUSTER_S, PROBABILITIES, UNSAID, event_probabilities, newest_label
 from training.evaluation.rates import TaskCounts
 from training.evaluation.thresholds import Evidence, Scored, Verdicts, Wish, advise, alert_levels
 
@@ -85,12 +85,11 @@ def gather(connection: Connection, task: Task, version: int) -> Evidence:
 
 def _windows(connection: Connection, task: Task, version: int) -> list[_Window]:
     """Alerting windows, all of which are stored, and quiet audit windows, in the order of their sessions."""
-    score, said = schema.scores.c, newest_labels(task.name)
+    score = schema.scores.c
+    said, is_newest = newest_label(score.window_id, task.name)
     chosen = (
-        select(
-            score.window_id, score.session, score.start, score.alerting, score.draw, score.probabilities, said.c.value
-        )
-        .select_from(schema.scores.outerjoin(said, said.c.window_id == score.window_id))
+        select(score.window_id, score.session, score.start, score.alerting, score.draw, PROBABILITIES, said.c.value)
+        .outerjoin_from(schema.scores, said, is_newest)
         .where(score.task == task.name, score.model_version == version, score.stratum != Stratum.UNCERTAIN.value)
         .where(score.alerting | (score.stratum == Stratum.AUDIT.value))
         .order_by(score.agent, score.participant, score.session, score.start)
@@ -143,10 +142,11 @@ def _counts(connection: Connection, task: Task, version: int, alerting: int, qui
 
 
 def _verdicts(connection: Connection, task: Task, version: int, tops: dict[str, float]) -> Verdicts:
-    alert, said = schema.alerts.c, newest_labels(task.name)
+    alert = schema.alerts.c
+    said, is_newest = newest_label(alert.window_id, task.name)
     chosen = (
         select(alert.window_id, alert.probability, said.c.value)
-        .outerjoin_from(schema.alerts, said, said.c.window_id == alert.window_id)
+        .outerjoin_from(schema.alerts, said, is_newest)
         .where(alert.task == task.name, alert.model_version == version)
     )
     pairs = [

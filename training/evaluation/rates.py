@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,9 @@ LEAST_HOURS = 0.1
 """Judged alerting windows, judged quiet audit windows, judged alerts and hours below which no rate is given."""
 
 DRAWS = 4_000
+KEPT = 4_096
+"""Estimates that are not drawn again."""
+
 TAIL = 0.02
 
 Draws = NDArray[np.float64]
@@ -111,9 +115,10 @@ class Rates:
 
 @dataclass(frozen=True)
 class _Share:
-    """Share of events in a stratum: the estimate first, then its posterior draws, float [1 + DRAWS]."""
+    """Share of events in a stratum, and how many judged windows it rests on: as many as independent ones, and all."""
 
-    draws: Draws
+    estimate: float
+    effective_n: float
     n: int
 
 
@@ -133,12 +138,18 @@ def estimate_rates(
         ValueError: if a count is negative, more was judged than there is, or a probability is not in (0, 1].
     """
     _check(counts, alerting, quiet, alerts)
+    return _estimate(counts, _event_share(alerting), _event_share(quiet), alerts, seed)
+
+
+@lru_cache(KEPT)
+def _estimate(counts: TaskCounts, share_alerting: _Share, share_quiet: _Share, alerts: AlertCounts, seed: int) -> Rates:
+    """What follows from the judged windows' shares; whoever asks again for groups where nothing came gets the same."""
     generator = np.random.default_rng(seed)
-    share_alerting, share_quiet = _event_share(alerting, generator), _event_share(quiet, generator)
+    draws_alerting, draws_quiet = _beta_draws(share_alerting, generator), _beta_draws(share_quiet, generator)
     lacking_alerting = _lacking(counts.alerting_windows, share_alerting.n, LEAST_ALERTING, "alerting windows")
     lacking_quiet = _lacking(counts.quiet_windows, share_quiet.n, LEAST_QUIET, "quiet audit windows")
     lacking = [*lacking_alerting, *lacking_quiet]
-    hits, misses = counts.alerting_windows * share_alerting.draws, counts.quiet_windows * share_quiet.draws
+    hits, misses = counts.alerting_windows * draws_alerting, counts.quiet_windows * draws_quiet
     false_alarms, rejections = counts.alerting_windows - hits, counts.quiet_windows - misses
     n = share_alerting.n + share_quiet.n
     return Rates(
@@ -200,11 +211,11 @@ def _check(counts: TaskCounts, alerting: JudgedWindows, quiet: JudgedWindows, al
             raise ValueError("there must be one inclusion probability per judged window, above 0 and at most 1")
 
 
-def _event_share(sample: JudgedWindows, generator: np.random.Generator) -> _Share:
+def _event_share(sample: JudgedWindows) -> _Share:
     n = len(sample.events)
     weights = np.ones(n) if sample.inclusion_probability is None else 1 / sample.inclusion_probability.astype(float)
     estimate = float(weights @ sample.events / weights.sum()) if n else 0.0
-    return _Share(_beta_draws(estimate, _effective_windows(sample, weights, estimate), generator), n)
+    return _Share(estimate, _effective_windows(sample, weights, estimate), n)
 
 
 def _effective_windows(sample: JudgedWindows, weights: Draws, share: float) -> float:
@@ -221,9 +232,10 @@ def _effective_windows(sample: JudgedWindows, weights: Draws, share: float) -> f
     return min(kish, share * (1 - share) / variance if variance > 0 else count)
 
 
-def _beta_draws(share: float, n: float, generator: np.random.Generator) -> Draws:
-    """The estimate itself, then draws from its posterior."""
-    return np.concatenate([[share], generator.beta(n * share + 0.5, n * (1 - share) + 0.5, DRAWS)])
+def _beta_draws(share: _Share, generator: np.random.Generator) -> Draws:
+    """The estimate itself, then draws from its posterior: float [1 + DRAWS]."""
+    hits, others = share.effective_n * share.estimate, share.effective_n * (1 - share.estimate)
+    return np.concatenate([[share.estimate], generator.beta(hits + 0.5, others + 0.5, DRAWS)])
 
 
 def _lacking(windows: int, judged: int, least: int, what: str) -> list[str]:
