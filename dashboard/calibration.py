@@ -7,8 +7,11 @@ from typing import Any
 
 import altair as alt
 
+from dashboard.figures import Drawing
 from training.active_learning.review.look import Look
 from training.active_learning.review.words import percent, plural
+
+DATA = "bins"
 
 
 def sentence(calibration: Mapping[str, Any]) -> str:
@@ -19,11 +22,16 @@ def sentence(calibration: Mapping[str, Any]) -> str:
     return f"off by {percent(calibration['error'])} on average, from {plural(n, 'judged window')}"
 
 
-def chart(bins: Sequence[Mapping[str, Any]], look: Look) -> Any:
+def drawing(bins: Sequence[Mapping[str, Any]]) -> Drawing:
     """Said against seen, with 95 % intervals; on the diagonal, probabilities can be taken as they are."""
     values = [
         {**one, "words": f"{percent(one['was'])} ({percent(one['low'])} to {percent(one['high'])})"} for one in bins
     ]
+    return Drawing(chart, (), {DATA: values})
+
+
+def chart(look: Look) -> Any:
+    """The same without data."""
     scale = alt.Scale(domain=[0, 1])
     axis = alt.Axis(format="%", tickCount=5)
     said = alt.X("said:Q", scale=scale, axis=axis, title="probability that the head gave")
@@ -35,7 +43,7 @@ def chart(bins: Sequence[Mapping[str, Any]], look: Look) -> Any:
         alt.Tooltip("words:N", title="was there"),
         alt.Tooltip("n:Q", title="judged windows"),
     ]
-    base = alt.Chart(alt.Data(values=values), height=230).encode(x=said, tooltip=tooltip)
+    base = alt.Chart(alt.NamedData(DATA), height=230).encode(x=said, tooltip=tooltip)
     rules = base.mark_rule(color=look.soft, strokeWidth=1.4).encode(y=low, y2="high:Q")
     dots = base.mark_point(filled=True, size=70, color=look.point, opacity=1).encode(y="was:Q")
     counts = base.mark_text(dy=-8, color=look.soft, fontSize=10).encode(y="high:Q", text="n:Q")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -19,40 +19,53 @@ PRINT_WIDTH = 440
 """Of an SVG, in points: two columns of a page."""
 
 KEPT = 200
-"""Charts that are not made anew when a page refreshes itself: making one takes Altair 50 ms."""
+"""Charts that are not made anew when their data change: making one takes Altair 50 ms."""
 
 
-def figure(name: str, draw: partial[Any], rows: Sequence[Mapping[str, Any]]) -> None:
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart and its data apart, so that new data need no new chart, in the browser neither.
+
+    Attributes:
+        chart: makes the Altair chart, without configuration, of data that only have a name.
+        arguments: its first ones; the colours come last.
+        data: name -> rows.
+    """
+
+    chart: Callable[..., Any]
+    arguments: tuple[Hashable, ...]
+    data: Mapping[str, Rows]
+
+    def of(self, look: Look) -> Any:
+        """The Altair chart with its data."""
+        return self.chart(*self.arguments, look).properties(datasets=dict(self.data))
+
+    def specification(self, look: Look) -> dict[str, Any]:
+        """The same in Vega-Lite."""
+        return {**json.loads(_without_data(self.chart, self.arguments, look)), "datasets": dict(self.data)}
+
+
+@lru_cache(KEPT)
+def _without_data(chart: Callable[..., Any], arguments: tuple[Hashable, ...], look: Look) -> str:
+    """As JSON; whether it is valid is a matter of the tests."""
+    return json.dumps(chart(*arguments, look).configure(**look.config()).to_dict(validate=False))
+
+
+def figure(name: str, drawing: Drawing, rows: Rows) -> None:
     """Draw a chart with a way to save it.
 
     Args:
         name: of the files, and of nothing else on the page.
-        draw: makes the Altair chart, without configuration, from its arguments and the colours that come last.
+        drawing: the chart.
         rows: what it shows, for the CSV.
     """
-    look = browser_look()
-    specification = json.loads(_specification(_Drawing(draw.func, repr(draw.args), look, draw.args)))
-    st.vega_lite_chart(spec=specification, width="stretch", theme=None, key=f"chart {name}")
+    st.vega_lite_chart(spec=drawing.specification(browser_look()), width="stretch", theme=None, key=f"chart {name}")
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", key=f"save {name}"):
-        _save(name, "svg", "image/svg+xml", partial(svg, draw))
+        _save(name, "svg", "image/svg+xml", partial(svg, drawing))
         _save(name, "csv", "text/csv", partial(table_csv, rows))
-
-
-@dataclass(frozen=True)
-class _Drawing:
-    """A chart that is wanted; the same function with arguments that read the same makes the same one."""
-
-    function: Callable[..., Any]
-    said: str
-    look: Look
-    arguments: tuple[Any, ...] = field(compare=False)
-
-
-@lru_cache(KEPT)
-def _specification(drawing: _Drawing) -> str:
-    """The chart in Vega-Lite, as JSON; whether it is valid is a matter of the tests."""
-    look = drawing.look
-    return json.dumps(drawing.function(*drawing.arguments, look).configure(**look.config()).to_dict(validate=False))
 
 
 def _save(name: str, kind: str, mime: str, data: Callable[[], str]) -> None:
@@ -62,14 +75,14 @@ def _save(name: str, kind: str, mime: str, data: Callable[[], str]) -> None:
     )
 
 
-def svg(draw: partial[Any]) -> str:
+def svg(drawing: Drawing) -> str:
     """The chart as a file for print."""
     made = io.StringIO()
-    draw(LIGHT).properties(width=PRINT_WIDTH).configure(**LIGHT.config("white")).save(made, "svg")
+    drawing.of(LIGHT).properties(width=PRINT_WIDTH).configure(**LIGHT.config("white")).save(made, "svg")
     return made.getvalue()
 
 
-def table_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def table_csv(rows: Rows) -> str:
     """One line per row, the columns of all of them."""
     made = io.StringIO()
     writer = csv.DictWriter(made, list(dict.fromkeys(name for row in rows for name in row)))

@@ -8,9 +8,11 @@ from typing import Any
 
 import altair as alt
 
+from dashboard.figures import Drawing
 from training.active_learning.review.look import GREEN, ORANGE, PURPLE, Look
 from training.active_learning.review.words import count
 
+DATA = "versions"
 FIGURE = "balanced_accuracy"
 THIS, BEFORE = "this version", "the version before, on the same windows"
 _JUDGED = (FIGURE, "brier", "n", "people")
@@ -54,13 +56,17 @@ def sentence(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"The holdout grows, so versions were judged on different windows ({spans}){fair}."
 
 
-def chart(rows: Sequence[Mapping[str, Any]], look: Look) -> Any:
+def drawing(rows: Sequence[Mapping[str, Any]]) -> Drawing:
     """A line per task; hollow, the version before on the windows of this one."""
     values = [{**row, "label": f"v{row['version']}"} for row in rows]
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    return Drawing(chart, (tuple(dict.fromkeys(row["task"] for row in rows)),), {DATA: values})
+
+
+def chart(tasks: tuple[str, ...], look: Look) -> Any:
+    """The same without data."""
     colours = [look.point, look.second, GREEN, PURPLE, ORANGE]
-    told = alt.Color("task:N", sort=tasks, scale=alt.Scale(domain=tasks, range=colours), legend=_legend())
-    shape = alt.Shape("task:N", sort=tasks, scale=alt.Scale(domain=tasks), legend=_legend())
+    told = alt.Color("task:N", sort=list(tasks), scale=alt.Scale(domain=list(tasks), range=colours), legend=_legend())
+    shape = alt.Shape("task:N", sort=list(tasks), scale=alt.Scale(domain=list(tasks)), legend=_legend())
     axis = alt.Axis(format="%", tickCount=5, title="balanced accuracy")
     high = alt.Y(f"{FIGURE}:Q", axis=axis, scale=alt.Scale(zero=False, nice=True))
     names = alt.X("label:N", sort=None, title="model version", axis=alt.Axis(labelAngle=0, labelOverlap=True))
@@ -72,8 +78,8 @@ def chart(rows: Sequence[Mapping[str, Any]], look: Look) -> Any:
         alt.Tooltip("n:Q", title="windows held out"),
         alt.Tooltip("people:Q", title="people held out"),
     ]
-    beside = alt.XOffset("task:N", sort=tasks, scale=alt.Scale(paddingOuter=1))
-    base = alt.Chart(alt.Data(values=values), height=200).encode(x=names, xOffset=beside, color=told, tooltip=tooltip)
+    beside = alt.XOffset("task:N", sort=list(tasks), scale=alt.Scale(paddingOuter=1))
+    base = alt.Chart(alt.NamedData(DATA), height=200).encode(x=names, xOffset=beside, color=told, tooltip=tooltip)
     this = base.transform_filter(alt.datum.of == THIS)
     lines = this.mark_line(strokeWidth=1.2, opacity=0.5).encode(y=high)
     hollow = base.transform_filter(alt.datum.of == BEFORE).mark_point(size=48, fill=look.paper, strokeWidth=1.4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -72,7 +71,7 @@ def _learning(models: Sequence[Mapping[str, Any]]) -> None:
         return
     with st.container(border=True, key="window-learning"):
         heading("What versions have learned", "on people held out, of whom no version has learned")
-        figure("sentry-versions", partial(learning.chart, rows), rows)
+        figure("sentry-versions", learning.drawing(rows), rows)
         mind = learning.sentence(rows)
         if mind:
             st.html(tag("p", mind, "s-how"))

@@ -8,12 +8,15 @@ from typing import Any
 
 import altair as alt
 
+from dashboard.figures import Drawing
 from dashboard.wording import PER_HOUR, interval, quantity
 from training.active_learning.review.look import Look
 from training.evaluation.rates import Rate as Estimate
 from training.evaluation.rates import difference
 
 AXES = {"model_version": "model version", "agent": "agent", "participant": "participant", "week": "week from"}
+SOURCES = LABELS, CONFIDENCES = "labels", "confidences"
+DATA = "rates"
 MOST_LEVEL, MOST_COUNTED = 6, 8
 """Groups up to which names stand level, and points up to which each has its n."""
 
@@ -59,33 +62,38 @@ def _point(row: Mapping[str, Any], rate: Mapping[str, Any], key: str, by: str) -
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], key: str, by: str) -> list[dict[str, Any]]:
-    """What `chart` shows, for a file: one row per group and source, rates as shares or per hour."""
-    sources = {"labels": points(rows, key, by), "confidences": implied(rows, key, by)}
+    """What `drawing` shows, for a file: one row per group and source, rates as shares or per hour."""
     return [
         {"group": point["group"], "from": source, **{name: point[name] for name in ("value", "low", "high", "n")}}
-        for source, found in sources.items()
-        for point in found
+        for source, found in zip(SOURCES, (points, implied), strict=True)
+        for point in found(rows, key, by)
     ]
 
 
-def chart(rows: Sequence[Mapping[str, Any]], key: str, by: str, look: Look) -> Any:
+def drawing(rows: Sequence[Mapping[str, Any]], key: str, by: str) -> Drawing:
     """Points with error bars by group; beside each, hollow, what the head's own confidences say."""
-    named = {"labels": points(rows, key, by), "confidences": implied(rows, key, by)}
+    named = {source: found(rows, key, by) for source, found in zip(SOURCES, (points, implied), strict=True)}
     values = [{**point, "from": source} for source, found in named.items() for point in found]
+    slanted = len(named[LABELS]) > MOST_LEVEL and by != "model_version"
+    return Drawing(chart, (key, by, slanted, len(values) <= MOST_COUNTED), {DATA: values})
+
+
+def chart(key: str, by: str, slanted: bool, counted: bool, look: Look) -> Any:
+    """The same without data: a rate by these groups, their names slanted or not, with n at each point or not."""
     form = "~f" if key == PER_HOUR else "%"
     axis = alt.Axis(format=form, tickCount=5, title=None)
-    slanted = -40 if len(named["labels"]) > MOST_LEVEL and by != "model_version" else 0
-    groups = alt.X("group:N", sort=None, title=AXES[by], axis=alt.Axis(labelAngle=slanted, labelOverlap=True))
-    beside = alt.XOffset("from:N", sort=list(named), scale=alt.Scale(domain=list(named)))
+    names = alt.Axis(labelAngle=-40 if slanted else 0, labelOverlap=True)
+    groups = alt.X("group:N", sort=None, title=AXES[by], axis=names)
+    beside = alt.XOffset("from:N", sort=list(SOURCES), scale=alt.Scale(domain=list(SOURCES)))
     tooltip = [alt.Tooltip("group:N", title=AXES[by]), alt.Tooltip("from:N"), alt.Tooltip("words:N", title="rate")]
-    base = alt.Chart(alt.Data(values=values), height=190).encode(x=groups, xOffset=beside, tooltip=tooltip)
+    base = alt.Chart(alt.NamedData(DATA), height=190).encode(x=groups, xOffset=beside, tooltip=tooltip)
     low = alt.Y("low:Q", axis=axis, scale=alt.Scale(domainMin=0, nice=True))
     rules = base.mark_rule(color=look.soft, strokeWidth=1.4).encode(y=low, y2="high:Q")
-    said = base.transform_filter("datum.from == 'labels'")
+    said = base.transform_filter(alt.datum["from"] == LABELS)
     dots = said.mark_point(filled=True, size=75, color=look.point, opacity=1).encode(y="value:Q")
-    hollow = base.transform_filter("datum.from != 'labels'").mark_point(size=48, color=look.soft, fill=look.paper)
+    hollow = base.transform_filter(alt.datum["from"] != LABELS).mark_point(size=48, color=look.soft, fill=look.paper)
     layers = rules + hollow.encode(y="value:Q") + dots
-    if len(values) <= MOST_COUNTED:
+    if counted:
         layers += base.mark_text(dy=-8, color=look.soft, fontSize=10).encode(y="high:Q", text="n:N")
     return layers
 

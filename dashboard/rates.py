@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -14,7 +13,7 @@ from dashboard.agreement import agreement
 from dashboard.connection import ask, live
 from dashboard.figures import figure
 from dashboard.filters import remembered
-from dashboard.rate_charts import RATES, Rate, change, chart, implied, points, table_of
+from dashboard.rate_charts import RATES, Rate, change, drawing, implied, points, table_of
 from dashboard.threshold import advice
 from dashboard.updates import labels_for, updates
 from dashboard.wording import PER_HOUR, interval, quantity
@@ -102,7 +101,7 @@ def _rates(options: _Options, rows: Sequence[Mapping[str, Any]], by: str, groupe
             st.html(_figure(rate, latest))
             if points(grouped, rate.key, by) or implied(grouped, rate.key, by):
                 name = f"sentry-{latest['task']}-{rate.key.replace('_', '-')}"
-                figure(name, partial(chart, grouped, rate.key, by), table_of(grouped, rate.key, by))
+                figure(name, drawing(grouped, rate.key, by), table_of(grouped, rate.key, by))
             else:
                 st.html(tag("div", "A point and its interval appear here.", "s-nochart"))
     title = f"{latest['task'].capitalize()} by {GROUPS[by].lower()}"
@@ -120,7 +119,7 @@ def _calibration(row: Mapping[str, Any]) -> None:
     with st.container(border=True, key="window-calibration"):
         heading(f"Calibration of {version(row['model_version'])}", calibration.sentence(row["calibration"]))
         if bins:
-            figure(f"sentry-{row['task']}-calibration", partial(calibration.chart, bins), bins)
+            figure(f"sentry-{row['task']}-calibration", calibration.drawing(bins), bins)
         else:
             st.html(empty("Nothing to compare yet.", "Label windows on the Review page."))
 

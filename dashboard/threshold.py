@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import streamlit as st
 
 from dashboard.connection import ask
 from dashboard.figures import figure
-from dashboard.threshold_chart import VIEWS, chart, table_of
+from dashboard.threshold_chart import VIEWS, drawing, table_of
 from dashboard.who import who
 from training.active_learning.review.markup import note, tag
 
@@ -43,7 +41,7 @@ def _answer(task: str) -> None:
     note("quiet", f"{_capital(what)}.", f"{_capital(how_well)}." if how_well else "")
     if found["curve"]:
         view = st.segmented_control("Show", list(VIEWS), default=next(iter(VIEWS)), key="threshold view", required=True)
-        figure(f"sentry-{task}-thresholds", partial(chart, found, view), table_of(found))
+        figure(f"sentry-{task}-thresholds", drawing(found, view), table_of(found))
         st.html(tag("p", HOW, "s-how"))
     if found["threshold"] is None or not who().may("admin"):
         return

@@ -8,9 +8,11 @@ from typing import Any
 
 import altair as alt
 
+from dashboard.figures import Drawing
 from dashboard.wording import PER_HOUR, interval, quantity
 from training.active_learning.review.look import Look
 
+DATA = "thresholds"
 PRESENT, ADVISED, BOTH = "present", "advised", "present and advised"
 RATES = {
     PER_HOUR: "false alarms",
@@ -89,25 +91,30 @@ def _rates(one: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def chart(advice: Mapping[str, Any], view: str, look: Look) -> Any:
+def drawing(advice: Mapping[str, Any], view: str) -> Drawing:
     """A line through all thresholds; the present and the advised one larger, with their names and intervals.
 
     Args:
         advice: what the control API says of a wish.
         view: of `VIEWS`. Thresholds at which one of its rates is not known are left out.
-        look: the colours.
     """
-    x, y, rises = VIEWS[view].x, VIEWS[view].y, VIEWS[view].rises
+    x, y = VIEWS[view].x, VIEWS[view].y
     values = [
         _point(advice, one, x, y)
         for one in _curve(advice)
         if one[x.rate]["value"] is not None and one[y.rate]["value"] is not None
     ]
+    return Drawing(chart, (view,), {DATA: values})
+
+
+def chart(view: str, look: Look) -> Any:
+    """The same without data."""
+    x, y, rises = VIEWS[view].x, VIEWS[view].y, VIEWS[view].rises
     tooltip = [alt.Tooltip("threshold:Q", format=".2f")]
     tooltip += [alt.Tooltip(f"{name}_words:N", title=words) for name, words in RATES.items()]
     along = alt.X("x:Q", title=x.title, axis=x.ticks(), scale=_from_nought())
     upwards = alt.Y("y:Q", title=y.title, axis=y.ticks(), scale=_from_nought())
-    base = alt.Chart(alt.Data(values=values), height=230).encode(x=along, y=upwards, tooltip=tooltip)
+    base = alt.Chart(alt.NamedData(DATA), height=230).encode(x=along, y=upwards, tooltip=tooltip)
     line = base.mark_line(color=look.quiet, strokeWidth=1.4).encode(order="threshold:Q")
     every = base.mark_point(filled=True, size=22, color=look.soft, opacity=1)
     marked = base.transform_filter(alt.datum["is"] != "")

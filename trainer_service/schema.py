@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0005"
+REVISION = "0006"
 """The migration that makes these tables from those of its predecessor; later ones sort later."""
 
 WHOLE = BigInteger().with_variant(Integer, "sqlite")
@@ -166,8 +166,11 @@ labels = Table(
     Index("ix_labels_window", "window_id", "task"),
     Index("ix_labels_task", "task", "row"),
     Index("ix_labels_participant", "participant", "withdrawn"),
+    sqlite_autoincrement=True,
 )
-"""`participant` is the window's."""
+"""`participant` is the window's. A `row` is never used again: by it the learner, the rates and the agreement between
+raters know how far they have read, and what was erased.
+"""
 
 self_reports = Table(
     "self_reports",

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from functools import partial
 from typing import Any
 from xml.etree import ElementTree
 
@@ -23,36 +21,36 @@ COURSE = {
     "bins": [{"start": NOW, "task": "stress", "verdict": verdict, "alerts": 3} for verdict in (None, "true alarm")],
 }
 MODELS = [model(3, n=90, brier=0.3), model(2, n=90, brier=0.3), model(1, n=60, incumbent=None)]
-FIGURES: dict[str, tuple[partial[Any], list[str]]] = {
+FIGURES: dict[str, tuple[figures.Drawing, list[str]]] = {
     "rates": (
-        partial(rate_charts.chart, RATES, "false_positive_rate", "model_version"),
+        rate_charts.drawing(RATES, "false_positive_rate", "model_version"),
         ["v1", "v2", "model version", "42", "20%"],
     ),
     "course": (
-        partial(alert_charts.course_chart, alert_charts.course_rows(COURSE)),
+        alert_charts.course(alert_charts.course_rows(COURSE)),
         ["true alarm", "no verdict", "alerts"],
     ),
     "calibration": (
-        partial(calibration.chart, RATES[1]["calibration"]["bins"]),
+        calibration.drawing(RATES[1]["calibration"]["bins"]),
         ["probability that the head gave", "how often the event was there", "30"],
     ),
     "learning": (
-        partial(learning.chart, learning.table_of(MODELS)),
+        learning.drawing(learning.table_of(MODELS)),
         ["model version", "balanced accuracy", "v1", "v2", "Stress"],
     ),
     "thresholds": (
-        partial(threshold_chart.chart, advice(), "Alarms and misses"),
+        threshold_chart.drawing(advice(), "Alarms and misses"),
         ["false alarms per hour", "miss rate", "0.60 present", "0.81 advised"],
     ),
     "roc": (
-        partial(threshold_chart.chart, advice(), "ROC"),
+        threshold_chart.drawing(advice(), "ROC"),
         ["false-positive rate", "events detected (recall)", "0.60 present", "0.81 advised"],
     ),
     "precision": (
-        partial(threshold_chart.chart, advice(), "Precision and recall"),
+        threshold_chart.drawing(advice(), "Precision and recall"),
         ["events detected (recall)", "precision", "0.60 present"],
     ),
-    "around": (partial(alert_charts.around_chart, ALERT), ["minutes from the alert", "100%"]),
+    "around": (alert_charts.around(ALERT), ["minutes from the alert", "100%"]),
 }
 
 
@@ -67,6 +65,21 @@ def test_a_chart_becomes_a_file_for_print(name: str) -> None:
     fills = {element.attrib.get("fill") for element in drawn.iter()}
     assert "white" in fills
     assert LIGHT.soft in fills
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_chart_is_valid_and_is_not_made_again_for_other_data(name: str) -> None:
+    drawing, _ = FIGURES[name]
+    other = figures.Drawing(
+        drawing.chart, drawing.arguments, {called: rows[:1] for called, rows in drawing.data.items()}
+    )
+    assert drawing.of(LIGHT).to_dict()["layer" if "layer" in drawing.of(LIGHT).to_dict() else "mark"]
+    made = drawing.specification(LIGHT)
+    before = figures._without_data.cache_info().misses
+    again = other.specification(LIGHT)
+    assert figures._without_data.cache_info().misses == before
+    assert {**made, "datasets": None} == {**again, "datasets": None}
+    assert all(len(rows) <= 1 for rows in again["datasets"].values())
 
 
 def test_the_table_holds_what_is_drawn() -> None:
@@ -91,9 +104,8 @@ def test_a_version_stands_beside_the_one_before_it_unless_it_took_its_head_over(
 
 
 def test_what_is_left_of_a_rate_has_its_interval_the_other_way_round() -> None:
-    drawn = threshold_chart.chart(advice(), "Precision and recall", LIGHT).to_dict()
-    (points,) = {json.dumps(layer["data"]["values"]) for layer in (drawn, *drawn["layer"]) if "data" in layer}
-    first, second = json.loads(points)  # nothing is known of the third one's precision
+    drawn = threshold_chart.drawing(advice(), "Precision and recall")
+    first, second = drawn.data[threshold_chart.DATA]  # nothing is known of the third one's precision
     assert [first[name] for name in ("x_low", "x", "x_high")] == pytest.approx([0.6, 0.8, 0.9])
     assert [first[name] for name in ("y_low", "y", "y_high")] == pytest.approx([0.28, 0.64, 0.82])
     assert (first["is"], second["is"]) == ("present", "")

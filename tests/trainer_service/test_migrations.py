@@ -122,3 +122,25 @@ def test_scores_and_whom_a_label_is_about_are_made_from_what_was_stored(store: S
     assert [(row.window_id, row.draw, row.generic_alerting) for row in before] == [
         (hex_id(1), 0.2, None), (hex_id(2), None, None), (hex_id(2), None, None), (hex_id(3), None, True),
     ]  # fmt: skip
+
+
+def test_a_row_of_an_erased_label_is_not_used_again(store: Store, tmp_path: Path) -> None:
+    put_windows(store, [window(hex_id(1), predictions=(prediction(),))])
+
+    def newest(where: Store, number: int) -> int:
+        put_labels(where, label(number, hex_id(1), rater=f"R{number}"))
+        with where.write() as connection:
+            row = connection.scalar(select(func.max(schema.labels.c.row)))
+            connection.execute(schema.labels.delete().where(schema.labels.c.row == row))
+        assert isinstance(row, int)
+        return row
+
+    put_labels(store, label(1, hex_id(1)))
+    rows = [newest(store, number) for number in (2, 3)]
+    assert rows == [2, 3]
+    with store.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+    migrated = Store(store.database, tmp_path)
+    rows = [newest(migrated, number) for number in (4, 5)]
+    migrated.close()
+    assert rows[1] > rows[0]
