@@ -30,7 +30,7 @@ def course_rows(course: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def course(rows: Sequence[Mapping[str, Any]]) -> Drawing:
+def course_drawing(rows: Sequence[Mapping[str, Any]]) -> Drawing:
     """Bars of alerts per stretch of time, stacked by verdict."""
     values = [
         {**row, "from": 1000 * row["from"], "to": 1000 * (row["from"] + 0.92 * (row["to"] - row["from"])),
@@ -72,7 +72,7 @@ def around_rows(alert: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def around(alert: Mapping[str, Any]) -> Drawing:
+def around_drawing(alert: Mapping[str, Any]) -> Drawing:
     """The event's probability in the windows from around an alert, its threshold, and how long it lasted."""
     end = alert["end"] if alert["end"] is not None else max(entry["end"] for entry in alert["around"])
     lasted = [{"from": 0, "to": (end - alert["start"]) / 60}]

@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.alert_charts import around, around_rows, course_rows
+from dashboard.alert_charts import around_drawing, around_rows, course_drawing, course_rows
 from dashboard.connection import ask, calmly, live
 from dashboard.figures import figure
 from dashboard.filters import remembered
@@ -105,7 +105,7 @@ def _course(where: Mapping[str, Any]) -> None:
     with st.container(border=True, key="window-course"):
         heading("When alerts came", f"{plural(total, 'alert')}, in stretches of {duration(course['width_s'])}")
         rows = course_rows(course)
-        figure("sentry-alerts", course(rows), rows)
+        figure("course", "sentry-alerts", course_drawing(rows), rows)
 
 
 def _filters(choices: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Any], str]:
@@ -210,7 +210,7 @@ def _evidence(alert: Mapping[str, Any]) -> None:
         said = f"{percent(alert['probability'])}, alerts from {percent(alert['threshold'])}"
         heading(f"Probability of {alert['task']} around it", f"{version(alert['model_version'])}: {said}")
         if alert["around"]:
-            figure(f"sentry-alert-{alert['alert_id'][:8]}", around(alert), around_rows(alert))
+            figure("around", f"sentry-alert-{alert['alert_id'][:8]}", around_drawing(alert), around_rows(alert))
         st.caption("Points are the windows that were sent; between alerts only a few are.")
     window = alert["window"]
     if window is None:

@@ -54,25 +54,25 @@ def _without_data(chart: Callable[..., Any], arguments: tuple[Hashable, ...], lo
     return json.dumps(chart(*arguments, look).configure(**look.config()).to_dict(validate=False))
 
 
-def figure(name: str, drawing: Drawing, rows: Rows) -> None:
+def figure(place: str, name: str, drawing: Drawing, rows: Rows) -> None:
     """Draw a chart with a way to save it.
 
     Args:
-        name: of the files, and of nothing else on the page.
+        place: where on the page, and nothing else there: the browser keeps the chart while its data change.
+        name: of the files.
         drawing: the chart.
         rows: what it shows, for the CSV.
     """
-    st.vega_lite_chart(spec=drawing.specification(browser_look()), width="stretch", theme=None, key=f"chart {name}")
-    with st.container(horizontal=True, horizontal_alignment="right", gap="small", key=f"save {name}"):
-        _save(name, "svg", "image/svg+xml", partial(svg, drawing))
-        _save(name, "csv", "text/csv", partial(table_csv, rows))
+    st.vega_lite_chart(spec=drawing.specification(browser_look()), width="stretch", theme=None, key=f"chart {place}")
+    with st.container(horizontal=True, horizontal_alignment="right", gap="small", key=f"save {place}"):
+        _save(place, f"{name}.svg", "image/svg+xml", partial(svg, drawing))
+        _save(place, f"{name}.csv", "text/csv", partial(table_csv, rows))
 
 
-def _save(name: str, kind: str, mime: str, data: Callable[[], str]) -> None:
+def _save(place: str, file: str, mime: str, data: Callable[[], str]) -> None:
     """Nothing is made before somebody asks for it."""
-    st.download_button(
-        kind.upper(), data, f"{name}.{kind}", mime, key=f"{kind} {name}", type="tertiary", on_click="ignore"
-    )
+    kind = file.rpartition(".")[2]
+    st.download_button(kind.upper(), data, file, mime, key=f"{kind} {place}", type="tertiary", on_click="ignore")
 
 
 def svg(drawing: Drawing) -> str:

@@ -71,7 +71,7 @@ def _learning(models: Sequence[Mapping[str, Any]]) -> None:
         return
     with st.container(border=True, key="window-learning"):
         heading("What versions have learned", "on people held out, of whom no version has learned")
-        figure("sentry-versions", learning.drawing(rows), rows)
+        figure("versions", "sentry-versions", learning.drawing(rows), rows)
         mind = learning.sentence(rows)
         if mind:
             st.html(tag("p", mind, "s-how"))

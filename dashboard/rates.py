@@ -101,7 +101,7 @@ def _rates(options: _Options, rows: Sequence[Mapping[str, Any]], by: str, groupe
             st.html(_figure(rate, latest))
             if points(grouped, rate.key, by) or implied(grouped, rate.key, by):
                 name = f"sentry-{latest['task']}-{rate.key.replace('_', '-')}"
-                figure(name, drawing(grouped, rate.key, by), table_of(grouped, rate.key, by))
+                figure(rate.key, name, drawing(grouped, rate.key, by), table_of(grouped, rate.key, by))
             else:
                 st.html(tag("div", "A point and its interval appear here.", "s-nochart"))
     title = f"{latest['task'].capitalize()} by {GROUPS[by].lower()}"
@@ -119,7 +119,7 @@ def _calibration(row: Mapping[str, Any]) -> None:
     with st.container(border=True, key="window-calibration"):
         heading(f"Calibration of {version(row['model_version'])}", calibration.sentence(row["calibration"]))
         if bins:
-            figure(f"sentry-{row['task']}-calibration", calibration.drawing(bins), bins)
+            figure("calibration", f"sentry-{row['task']}-calibration", calibration.drawing(bins), bins)
         else:
             st.html(empty("Nothing to compare yet.", "Label windows on the Review page."))
 

@@ -41,7 +41,7 @@ def _answer(task: str) -> None:
     note("quiet", f"{_capital(what)}.", f"{_capital(how_well)}." if how_well else "")
     if found["curve"]:
         view = st.segmented_control("Show", list(VIEWS), default=next(iter(VIEWS)), key="threshold view", required=True)
-        figure(f"sentry-{task}-thresholds", drawing(found, view), table_of(found))
+        figure("thresholds", f"sentry-{task}-thresholds", drawing(found, view), table_of(found))
         st.html(tag("p", HOW, "s-how"))
     if found["threshold"] is None or not who().may("admin"):
         return

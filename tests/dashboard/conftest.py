@@ -38,6 +38,7 @@ def open_page(name: str, **address: str) -> AppTest:
 
 
 def words(test: AppTest) -> str:
-    """Everything a reader sees in the page's own markup and captions, without tags."""
+    """Everything a reader sees in the page's own markup and captions, without tags; a broken page shows nothing."""
+    assert not test.exception
     markup = " ".join(element.proto.body for element in test.get("html"))
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", markup)))

@@ -253,7 +253,8 @@ class FakeTrainer:
 
     def do_alert(self, alert_id: str) -> dict[str, Any]:
         found = next(alert for alert in self.alerts if alert["alert_id"] == alert_id)
-        return {**found, "window": None, "around": [], "remarks": []}
+        around = [{"end": found["start"] + 30.0 * step, "probability": 0.2 + 0.1 * step} for step in range(-2, 6)]
+        return {**found, "window": None, "around": around, "remarks": []}
 
     def do_remarks(self, **_filters: Any) -> list[dict[str, Any]]:
         return []

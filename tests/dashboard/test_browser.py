@@ -69,9 +69,9 @@ def serving(study: Study, *arguments: str) -> Iterator[str]:
 
 
 @contextmanager
-def serving_key(key: Path, log_file: Path, *arguments: str, sign_in: bool = False) -> Iterator[str]:
+def serving_key(key: Path, log_file: Path, *arguments: str, sign_in: bool = False, port: int = 0) -> Iterator[str]:
     arguments = arguments if sign_in else ("--no-sign-in", *arguments)
-    port = free_port(1)
+    port = port or free_port(1)
     command = [sys.executable, "-m", "dashboard.cli", "--key", str(key), "--port", str(port), *arguments]
     with log_file.open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=dict(os.environ))

@@ -27,7 +27,7 @@ FIGURES: dict[str, tuple[figures.Drawing, list[str]]] = {
         ["v1", "v2", "model version", "42", "20%"],
     ),
     "course": (
-        alert_charts.course(alert_charts.course_rows(COURSE)),
+        alert_charts.course_drawing(alert_charts.course_rows(COURSE)),
         ["true alarm", "no verdict", "alerts"],
     ),
     "calibration": (
@@ -50,7 +50,7 @@ FIGURES: dict[str, tuple[figures.Drawing, list[str]]] = {
         threshold_chart.drawing(advice(), "Precision and recall"),
         ["events detected (recall)", "precision", "0.60 present"],
     ),
-    "around": (alert_charts.around(ALERT), ["minutes from the alert", "100%"]),
+    "around": (alert_charts.around_drawing(ALERT), ["minutes from the alert", "100%"]),
 }
 
 

@@ -48,6 +48,11 @@ class TestOverview:
 
 
 class TestAlerts:
+    def test_charts_when_alerts_came_and_what_was_around_one(self, trainer: FakeTrainer) -> None:
+        page = open_page("alerts")
+        assert "When alerts came" in words(page)
+        assert {"svg course", "csv course", "svg around"} <= {save.key for save in page.get("download_button")}
+
     def test_a_choice_made_while_the_trainer_is_away_is_kept_and_the_page_comes_back(
         self, trainer: FakeTrainer
     ) -> None:
@@ -149,9 +154,7 @@ class TestRates:
         page.button(key="advise").click().run()
         assert "For at most 2 false alarms per hour use 0.81" in words(page)
         assert "Each point is a threshold, from the present one on" in words(page)
-        assert {"svg sentry-stress-thresholds", "csv sentry-stress-thresholds"} <= {
-            save.key for save in page.get("download_button")
-        }
+        assert {"svg thresholds", "csv thresholds"} <= {save.key for save in page.get("download_button")}
         page.segmented_control(key="threshold view").set_value("ROC").run()
         assert not page.exception
         page.button(key="apply threshold").click().run()
@@ -204,7 +207,7 @@ class TestModels:
         text = words(page)
         assert "What versions have learned" in text
         assert "versions were judged on different windows (stress 60 to 90)" in text
-        assert {"svg sentry-versions", "csv sentry-versions"} <= {save.key for save in page.get("download_button")}
+        assert {"svg versions", "csv versions"} <= {save.key for save in page.get("download_button")}
 
     def test_nothing_is_drawn_before_anything_was_measured(self, trainer: FakeTrainer) -> None:
         trainer.models = [{**model(1), "metrics": {}}]
