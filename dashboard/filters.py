@@ -4,6 +4,7 @@ chosen in a widget as soon as a run of the page leaves it out.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,17 +15,26 @@ from sentry_proto.errors import SentryError
 T = TypeVar("T")
 
 
-def remembered(name: str, ask: Callable[[], T]) -> tuple[T, SentryError | None]:
+def remembered(name: str, ask: Callable[[], T], for_s: float = 0.0) -> tuple[T, SentryError | None]:
     """What the trainer answers; or what it answered last in this session, and why it does not now.
+
+    Args:
+        name: of the question, and of nothing else in the session.
+        ask: asks it.
+        for_s: how many seconds an answer is good for: a page that refreshes itself every so often shows it that long.
 
     Raises:
         SentryError: if it has never answered.
     """
-    key = f"last {name}"
+    key, now = f"last {name}", time.monotonic()
+    last = st.session_state.get(key)
+    if last is not None and now - last[0] < for_s:
+        return last[1], None
     try:
-        st.session_state[key] = ask()
+        answer = ask()
     except SentryError as error:
-        if key not in st.session_state:
+        if last is None:
             raise
-        return st.session_state[key], error
-    return st.session_state[key], None
+        return last[1], error
+    st.session_state[key] = (now, answer)
+    return answer, None

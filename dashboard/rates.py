@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -21,6 +22,7 @@ from training.active_learning.review.markup import Html, empty, heading, joined,
 from training.active_learning.review.words import count, version
 
 REFRESH_S = 4.0
+GOOD_S = 0.9 * REFRESH_S
 EVERYONE = "everyone"
 EVERYWHERE = "all agents"
 CHOSEN = {"rates participant": EVERYONE, "rates agent": EVERYWHERE}
@@ -45,7 +47,7 @@ def page() -> None:
 
 
 def _page() -> None:
-    options, trouble = remembered("rates options", _options)
+    options, trouble = remembered("rates options", _options, GOOD_S)
     if not options.tasks:
         panel("Rates", empty("No task raises alerts.", "Give a task an alert rule in the trainer's task file."))
         return
@@ -53,9 +55,11 @@ def _page() -> None:
     if trouble is not None:
         raise trouble
     by = str(st.session_state.get("rates by", "model_version"))
-    rows = ask("rates", **chosen)
+    rows, trouble = remembered(f"rates of {chosen}", partial(ask, "rates", **chosen), GOOD_S)
+    if trouble is not None:
+        raise trouble
     _rates(options, rows, by, rows if by == "model_version" else ask("rates", by=by, **chosen))
-    advice()
+    live(advice, None)
     agreement(chosen["task"])
 
 

@@ -21,7 +21,7 @@ from trainer_service.jobs import Failure, Job, Outcome
 
 log = logging.getLogger(__name__)
 
-NICENESS = 5
+NICENESS = 10
 """Of the process: agents and pages, which somebody waits for, go first on a busy machine."""
 
 
