@@ -25,7 +25,6 @@ def page() -> None:
     st.html(facts([("Signed in as", who().name), ("Role", who().role), ("Which means", MEANINGS[who().role])]))
     if st.button("Sign out", key="sign out"):
         leave()
-        st.rerun()
     if who().may("admin"):
         calmly(_others)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from typing import NoReturn
 
 import streamlit as st
 
@@ -75,14 +76,16 @@ def begin(token: str) -> None:
     st.session_state[TOKEN] = token
 
 
-def leave() -> None:
-    """Sign out, here and at the trainer."""
+def leave() -> NoReturn:
+    """Sign out, here, at the trainer and at a provider; ends the run."""
     with contextlib.suppress(SentryError):  # it ends by itself
         ask("sign_out")
     _forget()
     st.session_state[_LEFT] = True
     if provider_is_configured() and st.user.is_logged_in:
-        st.logout()
+        st.logout()  # sends the browser to the provider, and a run that began at once would take that back
+        st.stop()
+    st.rerun()
 
 
 def provider_is_configured() -> bool:

@@ -84,6 +84,7 @@ def test_whom_the_provider_knows_is_the_account_with_that_address(page: Page, ad
     expect(page.get_by_role("link", name="ada")).to_be_visible()
     page.get_by_role("link", name="ada").click()
     page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="End session").click()  # at the provider
     expect(page.get_by_role("button", name="Sign in with your organisation")).to_be_visible()
     page.reload()
     expect(page.get_by_role("button", name="Sign in with your organisation")).to_be_visible()
