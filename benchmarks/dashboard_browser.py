@@ -88,15 +88,17 @@ st.vega_lite_chart({"mark": "line", "data": {"values": values}, "encoding": axes
 """
 
 SEEN = """
-window.seen = (sign, start) => new Promise((seen) => {
+window.seen = (sign, start) => new Promise((seen, never) => {
+  const given_up = performance.now() + PATIENCE;
   const look = () => {
     const there = document.body && document.querySelector(sign.selector);
     if (there && sign.texts.every((text) => there.textContent.includes(text))) seen(performance.now() - start());
+    else if (performance.now() > given_up) never(new Error("never seen: " + JSON.stringify(sign)));
     else requestAnimationFrame(look);
   };
   look();
 });
-"""
+""".replace("PATIENCE", str(1000 * PATIENCE_S))
 """Milliseconds from a start until the sign is there; Playwright's own waiting looks every half second only."""
 
 ASKED = """(sign) => {

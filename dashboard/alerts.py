@@ -32,11 +32,12 @@ from training.active_learning.review.markup import (
     muted,
     note,
     panel,
+    pictures,
     pill,
     table,
     tag,
 )
-from training.active_learning.review.words import percent, plural, version
+from training.active_learning.review.words import FACELESS, clock, percent, plural, version
 
 REFRESH_S = 5.0
 LISTED = 40
@@ -217,7 +218,7 @@ def _evidence(alert: Mapping[str, Any]) -> None:
         panel("The window", empty("It has not come yet.", "It waits in the agent's spool, or was removed."))
         return
     panel("What moved", _moved(window["moved"]), "against what is usual for this person")
-    panel("Camera", _camera(window["camera_states"]), "the 30 s before the alert")
+    panel("Camera", _camera(window), "the 30 s before the alert")
 
 
 def _verdicts(alert: Mapping[str, Any], bench: Bench, rater: str) -> None:
@@ -276,12 +277,16 @@ def _away(away: float) -> Html:
     return joined([f"{away:+.1f} ", muted("above" if away > 0 else "below")])
 
 
-def _camera(states: str) -> Html:
+def _camera(window: Mapping[str, Any]) -> Html:
+    states, zone = window["camera_states"], browser_zone()
     words = {letter: str(state) for state, letter in CAMERA_STATES.items()}
     counted = [(words.get(letter, "unknown"), states.count(letter)) for letter in dict.fromkeys(states)]
     pills = (pill("good" if name == "ok" else "warn", f"{name} for {seconds} s ") for name, seconds in counted)
-    kept = muted("No picture was kept: agents send features only.")
-    return joined([tag("p", joined(pills), "s-line"), tag("p", kept, "s-line")])
+    shown = [tag("p", joined(pills), "s-line")]
+    if window["stills"]:
+        shown += [pictures((still["jpeg"], clock(still["time"], zone)) for still in window["stills"])]
+    said = muted(FACELESS if window["stills"] else "No picture came with it.")
+    return joined([*shown, tag("p", said, "s-line")])
 
 
 def _missed() -> None:

@@ -113,7 +113,7 @@ def _agent_options(chosen: argparse.Namespace, acted: bool) -> list[str]:
     if not acted:
         return ["--participant", PARTICIPANT]
     values = {"--speed": chosen.speed, "--fps": chosen.fps, "--audit": AUDIT, "--budget": BUDGET}
-    return [text for name, value in values.items() for text in (name, f"{value:g}")]
+    return ["--stills", *(text for name, value in values.items() for text in (name, f"{value:g}"))]
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ import numpy as np
 
 from edge_agent.approved import Approved
 from edge_agent.capture import capture
-from edge_agent.consent import NOT_NEEDED, PUPPET_CONSENT, ConsentBook, Permit, check_participant
+from edge_agent.consent import NOT_NEEDED, PUPPET_CONSENT, STILLS, VIDEO, ConsentBook, Permit, check_participant
 from edge_agent.folder import lock_folder, make_folder
 from edge_agent.heads import Heads
 from edge_agent.link import Link
@@ -31,6 +31,7 @@ from edge_agent.preview_server import HOST, serving
 from edge_agent.slots import Slots
 from edge_agent.sources import PUPPET, SourceOptions, is_live, open_source
 from edge_agent.state import RunOptions, State
+from edge_agent.stills import Stills
 from edge_agent.watch import Watch, discard
 from perception.chain import Perception
 from perception.pipeline import FeaturePipeline
@@ -82,7 +83,7 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         seen_by = expression.sha256
         observer = preview.observer(selector, seen_by) if preview else Observer(selector, seen_by)
         spool, shelve = (link.outbox.put, link.shelf.put) if link else (discard, discard)
-        watch = Watch(observer, state, permit, spool, slots.confirm, shelve)
+        watch = Watch(observer, state, permit, spool, slots.confirm, shelve, Stills() if options.stills else None)
         alive = stack.enter_context(closing(watchdog()))
         frames = capture(source, stop)
         loop = Loop(source, frames, pipeline, watch, state, permit, options.duration, stop, schedule, alive.passed)
@@ -179,12 +180,16 @@ def ask_permit(options: RunOptions, consents: ConsentBook) -> Permit:
 
     Raises:
         ConsentMissing: if there is none.
+        InputError: pictures are asked for that nobody would get.
     """
+    if options.stills and options.key is None:
+        raise InputError("--stills goes with --key: they are sent with windows, and kept nowhere else")
     if options.source == PUPPET:
         return Permit(consents, None, PUPPET_CONSENT)
     needed = is_live(options.source) or options.key is not None or options.preview_picture
     who = options.participant if needed else None
-    return Permit(consents, who, NOT_NEEDED, video=options.preview_picture)
+    extras = ((VIDEO, options.preview_picture), (STILLS, options.stills))
+    return Permit(consents, who, NOT_NEEDED, [name for name, wanted in extras if wanted])
 
 
 @contextmanager
@@ -211,5 +216,6 @@ def start_line(options: RunOptions, source: str, state: State, provider: str, tr
     who = "the puppet" if options.source == PUPPET else f"participant {options.participant}"
     model = f"model version {state.version}" if state.heads else "no model yet"
     where = "features go to the trainer" if options.key else "nothing leaves this process"
-    line = f"RECORDING {who} from {source}: {model}, expressions on {provider}, {where}; no picture is kept."
+    pictures = "small PICTURES without the face go with some of them" if options.stills else "no picture is kept"
+    line = f"RECORDING {who} from {source}: {model}, expressions on {provider}, {where}; {pictures}."
     return f"{line} Note: {trouble}." if trouble else line

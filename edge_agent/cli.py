@@ -84,6 +84,7 @@ def _run(options: argparse.Namespace) -> int:
             metrics=address(options.metrics) if options.metrics else None,
             preview=options.preview,
             preview_picture=options.preview_picture,
+            stills=options.stills,
         ),
         stop,
     )
@@ -204,7 +205,7 @@ def _grant(options: argparse.Namespace) -> int:
     now = time.time()
     until = end_of_day(options.until) if options.until else None
     book = ConsentBook(options.data_dir / "consent.json")
-    print(describe(book.grant(options.participant, until, now, video=options.video), now))
+    print(describe(book.grant(options.participant, until, now, video=options.video, stills=options.stills), now))
     return 0
 
 
@@ -284,6 +285,7 @@ def _parser() -> argparse.ArgumentParser:
     grant = consent.add_parser("grant", help="record that a participant agreed")
     grant.add_argument("--until", metavar="YYYY-MM-DD", help="last day on which it holds")
     grant.add_argument("--video", action="store_true", help="the participant agreed to video, too")
+    grant.add_argument("--stills", action="store_true", help="and to small pictures without the face for raters")
     withdraw = consent.add_parser("withdraw", help="end a participant's consent")
     for command, function in ((grant, _grant), (withdraw, _withdraw)):
         command.add_argument("--participant", required=True)
@@ -310,6 +312,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--loop", action="store_true", help="begin a recording anew at its end")
     add("--preview", type=int, metavar="PORT", help="show points, estimates and alerts in a browser on this machine")
     add("--preview-picture", action="store_true", help="the camera's picture, too; needs a consent with --video")
+    add(
+        "--stills", action="store_true", help="send small pictures without the face, too; needs a consent with --stills"
+    )
     add("--metrics", metavar="[HOST:]PORT", help="offer figures to Prometheus there; on this machine without HOST")
     _add_provider(run)
     add("--every-frame", action="store_true", help="let every model look at every frame, whatever it costs")

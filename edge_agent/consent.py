@@ -1,8 +1,8 @@
 """Consent as data: who agreed to be recorded here, since when, until when, and to which text.
 
 A person before a live source, and any person whose features leave the machine, needs a live record. A recording that
-is only computed in memory needs none, and the puppet is nobody. Features are what a record covers; pictures are
-stored only under one that says so.
+is only computed in memory needs none, and the puppet is nobody. Features are what a record covers; video is stored, and
+stills are sent, only under one that says so.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from datetime import time as clock_time
@@ -25,6 +26,9 @@ TEXT_VERSION = "2026-11"
 PUPPET_CONSENT = "puppet"
 NOT_NEEDED = "not sent"
 
+VIDEO, STILLS = EXTRAS = ("video", "stills")
+"""What a person may agree to beyond features; fields of the record and options of `sentry-agent consent grant`."""
+
 CHECK_S = 0.5
 """A withdrawal ends a running recording within this time and a frame."""
 
@@ -39,6 +43,7 @@ class Consent:
         granted, until, withdrawn: Unix seconds; None while open.
         text_version: which text the person agreed to.
         video: whether the person agreed that pictures are stored, too.
+        stills: whether small pictures with the face made unrecognisable may go to the trainer.
     """
 
     consent_id: str
@@ -47,11 +52,16 @@ class Consent:
     until: float | None
     withdrawn: float | None
     text_version: str
-    video: bool = False  # records of earlier versions have no such field
+    video: bool = False  # records of earlier versions have no such field, and none of the next
+    stills: bool = False
 
     def live(self, now: float) -> bool:
         """Whether it holds at `now`; a clock that was set back to before the grant does not end it."""
         return self.withdrawn is None and (self.until is None or now < self.until)
+
+    def lacks(self, needed: Collection[str]) -> list[str]:
+        """What it does not cover of what is needed, both of `EXTRAS`."""
+        return [extra for extra in needed if not getattr(self, extra)]
 
 
 class ConsentBook:
@@ -88,13 +98,14 @@ class ConsentBook:
         now: float,
         *,
         video: bool = False,
+        stills: bool = False,
         text_version: str = TEXT_VERSION,
     ) -> Consent:
         """Record a consent to the text of that version; it takes the place of the participant's earlier one."""
         check_participant(participant)
         if until is not None and until <= now:
             raise InputError("a consent must last beyond now")
-        record = Consent(uuid.uuid4().hex, participant, now, until, None, text_version, video)
+        record = Consent(uuid.uuid4().hex, participant, now, until, None, text_version, video, stills)
         self._save([*self.records, record])
         return record
 
@@ -110,23 +121,28 @@ class ConsentBook:
         found = [record for record in self.records if record.participant == participant and record.live(now)]
         return found[-1] if found else None
 
-    def require(self, participant: str, now: float, *, video: bool = False) -> Consent:
+    def require(self, participant: str, now: float, needed: Collection[str] = ()) -> Consent:
         """The live record of a participant.
 
+        Args:
+            participant: a pseudonym.
+            now: Unix seconds.
+            needed: what it must cover beyond features, of `EXTRAS`.
+
         Raises:
-            ConsentMissing: if there is none, or pictures are to be stored and it does not cover them.
+            ConsentMissing: if there is none, or it does not cover what is needed.
         """
         record = self.live(participant, now)
-        command = f"sentry-agent consent grant --participant {participant} --data-dir {self.path.parent}"
+        options = "".join(f" --{extra}" for extra in needed)
+        command = f"sentry-agent consent grant --participant {participant} --data-dir {self.path.parent}{options}"
         if record is None:
             raise ConsentMissing(
-                f"{participant} has no live consent record here; once the person has agreed, run: "
-                f"{command}{' --video' if video else ''}"
+                f"{participant} has no live consent record here; once the person has agreed, run: {command}"
             )
-        if video and not record.video:
+        for extra in record.lacks(needed):
             raise ConsentMissing(
-                f"the consent of {participant} does not cover video; once the person has agreed to that, run: "
-                f"{command} --video"
+                f"the consent of {participant} does not cover {extra}; once the person has agreed to that, run: "
+                f"{command}"
             )
         return record
 
@@ -166,7 +182,7 @@ def describe(record: Consent, now: float) -> str:
     """One line about a record."""
     state = "live" if record.live(now) else "withdrawn" if record.withdrawn is not None else "expired"
     until = "open end" if record.until is None else f"until {_day(record.until)}"
-    scope = "features and video" if record.video else "features"
+    scope = ", ".join(("features", *(extra for extra in EXTRAS if getattr(record, extra))))
     return f"{record.participant}  {state}  granted {_day(record.granted)}, {until}  {scope}  {record.consent_id}"
 
 
@@ -181,7 +197,7 @@ class Permit:
         book: this machine's records.
         participant: whose consent is needed; None where nobody's is.
         otherwise: the consent id of records that need none.
-        video: whether pictures are stored.
+        needed: what the consent must cover beyond features, of `EXTRAS`.
 
     Attributes:
         consent_id: for the records of this run.
@@ -190,9 +206,11 @@ class Permit:
         ConsentMissing: there is no live record, or none that covers this.
     """
 
-    def __init__(self, book: ConsentBook, participant: str | None, otherwise: str, *, video: bool = False) -> None:
-        self._book, self._participant, self._video = book, participant, video
-        self.consent_id = book.require(participant, time.time(), video=video).consent_id if participant else otherwise
+    def __init__(
+        self, book: ConsentBook, participant: str | None, otherwise: str, needed: Collection[str] = ()
+    ) -> None:
+        self._book, self._participant, self._needed = book, participant, needed
+        self.consent_id = book.require(participant, time.time(), needed).consent_id if participant else otherwise
         self._checked = time.monotonic()
 
     def check(self, now: float) -> None:
@@ -205,7 +223,7 @@ class Permit:
             return
         self._checked = now
         record = self._book.live(self._participant, time.time())
-        if record is None or (self._video and not record.video):
+        if record is None or record.lacks(self._needed):
             raise ConsentMissing(
                 f"the consent of {self._participant} was withdrawn or has run out: recording has stopped"
             )

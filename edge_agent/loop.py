@@ -12,6 +12,7 @@ from edge_agent.consent import Permit
 from edge_agent.sources import Frame, Source
 from edge_agent.state import State
 from edge_agent.stats import SecondCounts, Timings
+from perception.chain import FrameResult
 from perception.fusion import MAX_GAP_S, Second
 from perception.pipeline import FeaturePipeline
 from perception.schedule import EVERY_FRAME, Schedule
@@ -30,6 +31,9 @@ class Consumer:
 
     def frame(self, frame: Frame) -> None:
         """A frame came; what it completes is handed over afterwards."""
+
+    def looked(self, frame: Frame, seen: FrameResult) -> None:
+        """Perception has looked at this frame; what it completed is handed over next."""
 
     def seconds(self, seconds: list[Second]) -> None:
         """These seconds are complete, oldest first."""
@@ -147,6 +151,7 @@ class Loop:
             elif frame.time - state.event_time > MAX_GAP_S:
                 self.seconds.states[CameraState.UNPLUGGED.value] += int(frame.time - state.event_time)
             step = self._pipeline.feed(frame.image, frame.time)
+            self._consumer.looked(frame, step.frame)
             self._take(step.seconds, step.windows)
         self.timings.add(step.frame.stage_ms)
         self._seen = now

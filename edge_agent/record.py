@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.capture import capture
-from edge_agent.consent import PUPPET_CONSENT, ConsentBook, Permit, check_participant
+from edge_agent.consent import PUPPET_CONSENT, VIDEO, ConsentBook, Permit, check_participant
 from edge_agent.folder import make_folder
 from edge_agent.loop import Loop
 from edge_agent.puppet.script import Playlist, person_named
@@ -127,7 +127,7 @@ def ask_permit(options: RecordOptions) -> Permit:
         ConsentMissing: if there is no such record.
     """
     who = None if options.source == PUPPET else options.participant
-    return Permit(ConsentBook(options.data_dir / "consent.json"), who, PUPPET_CONSENT, video=options.video)
+    return Permit(ConsentBook(options.data_dir / "consent.json"), who, PUPPET_CONSENT, [VIDEO] if options.video else [])
 
 
 def open_recorded(options: RecordOptions, over: threading.Event) -> Source:

@@ -39,6 +39,7 @@ class RunOptions:
         metrics: host and port at which figures are offered to Prometheus; None for nowhere.
         preview: port of the live preview on this machine; 0 for any free one, None for no preview.
         preview_picture: whether the preview shows the camera's picture, which the consent must cover.
+        stills: whether windows that are sent carry small pictures without the face, which the consent must cover.
     """
 
     source: str
@@ -58,6 +59,7 @@ class RunOptions:
     metrics: tuple[str, int] | None = None
     preview: int | None = None
     preview_picture: bool = False
+    stills: bool = False
 
 
 @dataclass

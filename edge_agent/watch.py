@@ -9,7 +9,10 @@ from edge_agent.consent import Permit
 from edge_agent.loop import UNPLUGGED_S, Consumer
 from edge_agent.observer import Observer
 from edge_agent.outbox import Scored
+from edge_agent.sources import Frame
 from edge_agent.state import State
+from edge_agent.stills import Stills
+from perception.chain import FrameResult
 from sentry_proto.types import FeatureWindow, Record, Window
 
 Spool = Callable[[list[Record], list[Scored]], None]
@@ -30,6 +33,7 @@ class Watch(Consumer):
         spool: takes records and counts.
         on_scored: told the model version that has scored a window.
         shelve: takes the windows that are not sent.
+        stills: takes pictures for those that are; None for none.
     """
 
     def __init__(
@@ -40,15 +44,22 @@ class Watch(Consumer):
         spool: Spool,
         on_scored: Callable[[int], None],
         shelve: Shelve = discard,
+        stills: Stills | None = None,
     ) -> None:
-        self._observer, self._state, self._permit = observer, state, permit
+        self._observer, self._state, self._permit, self._stills = observer, state, permit, stills
         self._spool, self._on_scored, self._shelve = spool, on_scored, shelve
+
+    def looked(self, frame: Frame, seen: FrameResult) -> None:
+        """Take a picture of it, if pictures are wanted and one is due."""
+        if self._stills:
+            self._stills.look(frame.image, seen)
 
     def window(self, window: FeatureWindow) -> None:
         """Judge it, and spool what comes of it."""
         heads = self._state.heads  # the updater may replace it any time
         outcome = self._observer.window(window, heads, self._permit.consent_id, self._state.offsets)
-        self._put(outcome.records, outcome.scored)
+        records = [self._stills.attached(record) for record in outcome.records] if self._stills else outcome.records
+        self._put(records, outcome.scored)
         if outcome.passed_over:
             self._shelve(outcome.passed_over)
         if heads and outcome.predictions:
@@ -62,6 +73,8 @@ class Watch(Consumer):
     def end_session(self) -> None:
         """Spool the alerts that end with it."""
         self._put(list(self._observer.end_session()))
+        if self._stills:
+            self._stills.forget()
 
     def figures(self) -> dict[str, Any]:
         """What was done, for the report."""

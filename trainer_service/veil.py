@@ -1,11 +1,14 @@
-"""Who said what is for admins: others read their own name, and None in place of another rater's."""
+"""What of an answer its reader may not know.
+
+Who said what is for admins: others read their own name, and None in place of another rater's. Stills are for raters.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from trainer_service.roles import Actor
+from trainer_service.roles import Actor, Role
 
 Json = dict[str, Any]
 
@@ -16,8 +19,9 @@ def opinions(actor: Actor, some: Iterable[Json]) -> list[Json]:
 
 
 def window(actor: Actor, found: Json) -> Json:
-    """A window whose labels do."""
-    return {**found, "labels": opinions(actor, found["labels"])}
+    """A window whose labels do, without its stills for somebody who does not judge windows."""
+    shown = {**found, "labels": opinions(actor, found["labels"])}
+    return {**shown, "stills": []} if "stills" in found and actor.role < Role.RATER else shown
 
 
 def metrics(actor: Actor, found: Json) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
@@ -13,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 from sentry_proto.codec import decode_record
 from sentry_proto.errors import InputError
 from sentry_proto.layout import MODALITY_INDEX, SECOND_FEATURES
-from sentry_proto.types import Stratum, Window
+from sentry_proto.types import FeatureWindow, Stratum, Window
 from trainer_service import remarks, schema
 from trainer_service.looks import Looks
 from trainer_service.registry import PENDING
@@ -51,7 +52,7 @@ def windows(connection: Connection, where: Iterable[ColumnElement[bool]], limit:
 
 
 def window(connection: Connection, window_id: str) -> Json:
-    """One window with its features.
+    """One window with its features and stills.
 
     Raises:
         InputError: if there is none.
@@ -60,7 +61,16 @@ def window(connection: Connection, window_id: str) -> Json:
     if not found:
         raise InputError(f"there is no window {window_id[:40]!r}")
     data = connection.execute(select(schema.windows.c.record).where(schema.windows.c.window_id == window_id))
-    return {**found[0], "features": features(decode_record(data.scalar_one()))}
+    return {**found[0], **contents(data.scalar_one())}
+
+
+def contents(data: bytes) -> Json:
+    """What the record of a window holds: features, second by second, null where unseen, and stills, oldest first."""
+    record = decode_record(data)
+    if not isinstance(record, Window):
+        raise InputError("the stored record is no window")
+    stills = [{"time": still.time, "jpeg": b64encode(still.jpeg).decode()} for still in record.stills]
+    return {"features": _features(record.features), "stills": stills}
 
 
 def unlabelled(task: str) -> ColumnElement[bool]:
@@ -217,11 +227,7 @@ def _varied(
     return [*(pool[i] for i in order), *rows[POOL:]][:limit]
 
 
-def features(record: object) -> Json:
-    """A window's features, second by second; null where unseen."""
-    if not isinstance(record, Window):
-        raise InputError("the stored record is no window")
-    features = record.features
+def _features(features: FeatureWindow) -> Json:
     columns = np.array([MODALITY_INDEX[feature.modality] for feature in SECOND_FEATURES])
     seen = features.coverage[:, columns] > 0
     values = [

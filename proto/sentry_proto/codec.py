@@ -35,6 +35,7 @@ from sentry_proto.types import (
     Record,
     Refusal,
     ScoredCount,
+    Still,
     Stratum,
     TrainerFrame,
     Wanted,
@@ -47,6 +48,7 @@ M = TypeVar("M", bound=Message)
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LETTERS = frozenset(CAMERA_STATES.values())
+_JPEG = b"\xff\xd8\xff"
 
 
 # ---- records ------------------------------------------------------------------------------------------------
@@ -98,6 +100,7 @@ def _window_message(window: Window) -> pb.Window:
         camera_states=features.camera_states,
         audit_probability=window.audit_probability,
         expression=window.expression,
+        stills=[pb.Still(**vars(still)) for still in window.stills],
     )
 
 
@@ -113,6 +116,7 @@ def _window(message: pb.Window) -> Window:
     _require(len(message.predictions) <= limits.MAX_TASKS, "window.predictions", len(message.predictions))
     digest = message.expression
     _require(not digest or _DIGEST.fullmatch(digest) is not None, "window.expression", repr(digest))
+    _require(len(message.stills) <= limits.MAX_STILLS, "window.stills", len(message.stills))
     states = message.camera_states
     _require(len(states) == seconds and set(states) <= _LETTERS, "window.camera_states", states)
     centre, scale = _floats(message.baseline, (2, N_SECOND), "window.baseline")
@@ -137,7 +141,15 @@ def _window(message: pb.Window) -> Window:
         consent_id=_text(message.consent_id, "window.consent_id"),
         audit_probability=message.audit_probability,
         expression=message.expression,
+        stills=tuple(_still(still, message.start, message.end) for still in message.stills),
     )
+
+
+def _still(message: pb.Still, start: float, end: float) -> Still:
+    _require(start <= message.time <= end, "still.time", message.time)
+    _require(message.jpeg.startswith(_JPEG), "still.jpeg", message.jpeg[:8])
+    _require(len(message.jpeg) <= limits.MAX_STILL_BYTES, "still.jpeg", f"{len(message.jpeg)} bytes")
+    return Still(message.time, message.jpeg)
 
 
 def _prediction(message: pb.Prediction) -> Prediction:

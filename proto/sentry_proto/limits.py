@@ -21,6 +21,11 @@ MAX_TASKS = 32
 MAX_CLASSES = 32
 MAX_COUNTS = 4_096
 
+MAX_STILLS = 3
+"""Pictures that one window carries."""
+
+MAX_STILL_BYTES = 10 << 10
+
 MAX_OFFSET = 3.0
 """In logits: the most that a personal offset may add or take."""
 

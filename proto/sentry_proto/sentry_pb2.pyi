@@ -188,7 +188,7 @@ class Prediction(_message.Message):
     def __init__(self, task: _Optional[str] = ..., probabilities: _Optional[_Iterable[float]] = ..., entropy: _Optional[float] = ..., mutual_information: _Optional[float] = ..., alerting: bool = ..., personal: _Optional[_Iterable[float]] = ..., generic_alerting: bool = ...) -> None: ...
 
 class Window(_message.Message):
-    __slots__ = ("window_id", "participant", "session", "start", "end", "layout_id", "seconds", "values", "coverage", "baseline", "baseline_seconds", "stratum", "inclusion_probability", "model_version", "predictions", "consent_id", "camera_states", "audit_probability", "expression")
+    __slots__ = ("window_id", "participant", "session", "start", "end", "layout_id", "seconds", "values", "coverage", "baseline", "baseline_seconds", "stratum", "inclusion_probability", "model_version", "predictions", "consent_id", "camera_states", "audit_probability", "expression", "stills")
     WINDOW_ID_FIELD_NUMBER: _ClassVar[int]
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
@@ -208,6 +208,7 @@ class Window(_message.Message):
     CAMERA_STATES_FIELD_NUMBER: _ClassVar[int]
     AUDIT_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     EXPRESSION_FIELD_NUMBER: _ClassVar[int]
+    STILLS_FIELD_NUMBER: _ClassVar[int]
     window_id: str
     participant: str
     session: str
@@ -227,7 +228,16 @@ class Window(_message.Message):
     camera_states: str
     audit_probability: float
     expression: str
-    def __init__(self, window_id: _Optional[str] = ..., participant: _Optional[str] = ..., session: _Optional[str] = ..., start: _Optional[float] = ..., end: _Optional[float] = ..., layout_id: _Optional[str] = ..., seconds: _Optional[int] = ..., values: _Optional[bytes] = ..., coverage: _Optional[bytes] = ..., baseline: _Optional[bytes] = ..., baseline_seconds: _Optional[int] = ..., stratum: _Optional[str] = ..., inclusion_probability: _Optional[float] = ..., model_version: _Optional[int] = ..., predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., consent_id: _Optional[str] = ..., camera_states: _Optional[str] = ..., audit_probability: _Optional[float] = ..., expression: _Optional[str] = ...) -> None: ...
+    stills: _containers.RepeatedCompositeFieldContainer[Still]
+    def __init__(self, window_id: _Optional[str] = ..., participant: _Optional[str] = ..., session: _Optional[str] = ..., start: _Optional[float] = ..., end: _Optional[float] = ..., layout_id: _Optional[str] = ..., seconds: _Optional[int] = ..., values: _Optional[bytes] = ..., coverage: _Optional[bytes] = ..., baseline: _Optional[bytes] = ..., baseline_seconds: _Optional[int] = ..., stratum: _Optional[str] = ..., inclusion_probability: _Optional[float] = ..., model_version: _Optional[int] = ..., predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., consent_id: _Optional[str] = ..., camera_states: _Optional[str] = ..., audit_probability: _Optional[float] = ..., expression: _Optional[str] = ..., stills: _Optional[_Iterable[_Union[Still, _Mapping]]] = ...) -> None: ...
+
+class Still(_message.Message):
+    __slots__ = ("time", "jpeg")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    JPEG_FIELD_NUMBER: _ClassVar[int]
+    time: float
+    jpeg: bytes
+    def __init__(self, time: _Optional[float] = ..., jpeg: _Optional[bytes] = ...) -> None: ...
 
 class Alert(_message.Message):
     __slots__ = ("alert_id", "participant", "session", "task", "start", "end", "probability", "threshold", "model_version", "window_id", "consent_id")

@@ -124,6 +124,19 @@ class FeatureWindow:
 
 
 @dataclass(frozen=True)
+class Still:
+    """A small picture of the participant with the face made unrecognisable.
+
+    Attributes:
+        time: of its capture, Unix seconds.
+        jpeg: at most `limits.MAX_STILL_BYTES`.
+    """
+
+    time: float
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
 class Window:
     """A scored window that was selected to be sent.
 
@@ -131,6 +144,7 @@ class Window:
         inclusion_probability: of being sent by whichever draw, in 0..1.
         audit_probability: of the audit draw alone, as it was in force; 0 where the agent does not say.
         expression: hex SHA-256 of the expression model that saw the face; empty where the agent does not say.
+        stills: at most `limits.MAX_STILLS`, oldest first; none without a consent that covers them.
     """
 
     window_id: str
@@ -142,6 +156,7 @@ class Window:
     consent_id: str
     audit_probability: float = 0.0
     expression: str = ""
+    stills: tuple[Still, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,12 @@ def open_page(name: str, **address: str) -> AppTest:
     return test.run()
 
 
-def words(test: AppTest) -> str:
-    """Everything a reader sees in the page's own markup and captions, without tags; a broken page shows nothing."""
+def markup(test: AppTest) -> str:
+    """The page's own markup; a broken page has none."""
     assert not test.exception
-    markup = " ".join(element.proto.body for element in test.get("html"))
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", markup)))
+    return " ".join(element.proto.body for element in test.get("html"))
+
+
+def words(test: AppTest) -> str:
+    """Everything a reader sees in it, without tags."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", markup(test))))

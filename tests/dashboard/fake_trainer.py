@@ -165,6 +165,7 @@ class FakeTrainer:
     reports: list[dict[str, Any]] = field(default_factory=list)
     refusal: str = ""
     applied: list[tuple[str, float]] = field(default_factory=list)
+    stills: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._server, self._server_secret = (k.decode() for k in zmq.curve_keypair())
@@ -238,7 +239,7 @@ class FakeTrainer:
         found = next((w for w in self.windows if w["window_id"] == window_id), None)
         if found is None:
             raise RequestRefused(f"no window {window_id}")
-        return {**self._with_labels(found), "features": features()}
+        return {**self._with_labels(found), "features": features(), "stills": self.stills}
 
     def do_queue(self, task: str, rater: str, limit: int = 20) -> list[dict[str, Any]]:
         done = {x["window_id"] for x in self.labels.values() if x["task"] == task and x["rater"] == rater}
@@ -254,7 +255,8 @@ class FakeTrainer:
     def do_alert(self, alert_id: str) -> dict[str, Any]:
         found = next(alert for alert in self.alerts if alert["alert_id"] == alert_id)
         around = [{"end": found["start"] + 30.0 * step, "probability": 0.2 + 0.1 * step} for step in range(-2, 6)]
-        return {**found, "window": None, "around": around, "remarks": []}
+        window = {"camera_states": "o" * 30, "moved": [], "stills": self.stills} if self.stills else None
+        return {**found, "window": window, "around": around, "remarks": []}
 
     def do_remarks(self, **_filters: Any) -> list[dict[str, Any]]:
         return []

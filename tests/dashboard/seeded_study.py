@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import zmq
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ from sentry_proto.types import (
     Prediction,
     Record,
     ScoredCount,
+    Still,
     Stratum,
     Window,
 )
@@ -53,6 +55,9 @@ TASKS = (STRESS, FOCUS, FATIGUE)
 AGENTS = tuple(f"lab-{number}" for number in range(1, 7))
 SILENT, FAST_CLOCK, FACELESS = "lab-5", "lab-6", "lab-4"
 PEOPLE = tuple(f"P{number:02d}" for number in range(1, 13))
+PICTURED = "P03"
+"""Who agreed to stills."""
+
 RATERS = {"R1": 0.97, "R2": 0.93, "R3": 0.85}
 """How often each says what was there."""
 
@@ -213,9 +218,19 @@ def _session(
                 participant, f"s{number:04d}", begin, begin + WINDOW_S, _values(random, usual, levels, agent, version),
                 _coverage(camera), usual, camera,
             )  # fmt: skip
-            yield Window(window_id, features, stratum, inclusion, version, tuple(said), "c1", AUDIT)
+            shown = _stills(begin) if participant == PICTURED and stratum is Stratum.ALERT else ()
+            yield Window(window_id, features, stratum, inclusion, version, tuple(said), "c1", AUDIT, stills=shown)
         yield from (dataclasses.replace(alert, alert_id=_alert_id(alert)) for alert in changed)
     yield from (dataclasses.replace(alert, alert_id=_alert_id(alert)) for alert in board.close(start + SESSION_S))
+
+
+def _stills(begin: float) -> tuple[Still, ...]:
+    """Three pictures of nobody: a grey figure before a wall."""
+    picture = np.full((160, 120, 3), 205, np.uint8)
+    cv2.ellipse(picture, (60, 165), (48, 70), 0, 0, 360, (120, 110, 100), -1)
+    cv2.circle(picture, (60, 62), 26, (150, 160, 175), -1)
+    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+    return tuple(Still(begin + t, jpeg) for t in (2.0, 14.0, 27.0))
 
 
 def _alert_id(alert: Alert) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
-from tests.dashboard.conftest import open_page, words
+from tests.dashboard.conftest import markup, open_page, words
 from tests.dashboard.fake_trainer import FakeTrainer, agent, model
 
 
@@ -52,6 +52,12 @@ class TestAlerts:
         page = open_page("alerts")
         assert "When alerts came" in words(page)
         assert {"svg course", "csv course", "svg around"} <= {save.key for save in page.get("download_button")}
+
+    def test_stills_stand_beside_the_camera_states(self, trainer: FakeTrainer) -> None:
+        trainer.stills = [{"time": 1_750_000_000.0, "jpeg": "/9j/4AAQ"}]
+        page = open_page("alerts")
+        assert 'src="data:image/jpeg;base64,/9j/4AAQ"' in markup(page)
+        assert "made the face unrecognisable" in words(page)
 
     def test_a_choice_made_while_the_trainer_is_away_is_kept_and_the_page_comes_back(
         self, trainer: FakeTrainer
@@ -110,6 +116,11 @@ class TestReview:
         assert "Not stored:" in words(test.run())
         press(test, "Calm")
         assert [label["value"] for label in trainer.labels.values()] == ["calm"]
+
+    def test_stills_stand_below_the_curves(self, trainer: FakeTrainer) -> None:
+        assert "base64" not in markup(open_page("review", rater="R1"))
+        trainer.stills = [{"time": 1_750_000_000.0, "jpeg": "/9j/4AAQ"}]
+        assert 'src="data:image/jpeg;base64,/9j/4AAQ"' in markup(open_page("review", rater="R1"))
 
     def test_abstaining_window_says_so(self, trainer: FakeTrainer) -> None:
         for window in trainer.windows:

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from sentry_proto.control import ControlClient
 from sentry_proto.keys import CONTROL, KeyFile
 from tests.dashboard import seeded_study
-from tests.dashboard.seeded_study import LiveAgents, SeededStudy
+from tests.dashboard.seeded_study import PICTURED, LiveAgents, SeededStudy
 from tests.dashboard.test_browser import CHROMIUM, browser, page, serving_key
 from tests.e2e.study import command, eventually, free_port
 
@@ -110,6 +110,15 @@ def test_a_link_to_one_persons_alerts_shows_only_those(page: Page, address: str)
     expect(rows.first).to_contain_text("P12")
     expect(page.get_by_role("link", name="Rates")).to_be_visible()
     assert all("P12" in words for words in rows.all_inner_texts())
+
+
+def test_stills_of_who_agreed_to_them_are_seen(page: Page, address: str) -> None:
+    page.goto(f"{address}/alerts?participant={PICTURED}")
+    pictures = page.locator(".s-pictures img")
+    expect(pictures).to_have_count(3)
+    assert pictures.evaluate_all("all => all.map((one) => one.naturalWidth)") == [120, 120, 120]
+    page.goto(f"{address}/alerts?participant=P12")
+    expect(page.get_by_text("No picture came with it.")).to_be_visible()
 
 
 def test_a_missed_event_is_reported(page: Page, address: str, control: ControlClient) -> None:

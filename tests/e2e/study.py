@@ -91,9 +91,10 @@ class Study:
         assert done.returncode == 0, done.stderr
         return path
 
-    def consent(self, name: str, participant: str) -> None:
+    def consent(self, name: str, participant: str, *extras: str) -> None:
         """Record a participant's consent on an agent's machine."""
-        done = run("sentry-agent", "consent", "grant", "--participant", participant, "--data-dir", self.data_dir(name))
+        who = ("--participant", participant, "--data-dir", self.data_dir(name))
+        done = run("sentry-agent", "consent", "grant", *who, *extras)
         assert done.returncode == 0, done.stderr
 
     def data_dir(self, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -10,10 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
+from perception.chain import Perception
 from perception.video import VideoFile
+from sentry_proto.errors import ConsentMissing
 from sentry_proto.keys import CONTROL, KeyFile
+from sentry_proto.types import CameraState
 from tests.e2e.study import Study, command, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.shared]
@@ -87,3 +92,40 @@ def test_no_pixel_leaves_and_nobody_else_is_called(strace: str, study: Study, sh
     assert not [run for run in pixel_runs(video) if run in output]
     for name, signature in {"JPEG": b"\xff\xd8\xff\xe0", "PNG": b"\x89PNG", "MP4": b"ftypisom"}.items():
         assert signature not in output, name
+
+
+def test_stills_go_with_windows_under_a_consent_and_nobody_can_be_found_in_them(study: Study, shared_dir: Path) -> None:
+    study.start_trainer()
+    key = study.enroll("lab-1")
+    options = (
+        "--participant",
+        "P01",
+        "--loop",
+        "--speed",
+        "max",
+        "--fps",
+        5,
+        "--duration",
+        60,
+        "--audit",
+        1,
+        "--stills",
+    )
+    video = shared_dir / "videos" / "pyfeat_single_face.mp4"
+    study.consent("lab-1", "P01")
+    assert study.start_agent("lab-1", key, video, *options).wait(60) == ConsentMissing.exit_code
+    assert "does not cover stills" in (study.folder / "lab-1.log").read_text()
+
+    study.consent("lab-1", "P01", "--stills")
+    assert study.start_agent("lab-1", key, video, *options).wait(200) == 0
+    assert "small PICTURES" in (study.folder / "lab-1.log").read_text()
+    windows = study.control.call("windows")
+    stills = [study.control.call("window", window_id=window["window_id"])["stills"] for window in windows]
+    assert len(stills) >= 5
+    assert {len(some) for some in stills} == {3}
+    shown = [cv2.imdecode(np.frombuffer(base64.b64decode(one["jpeg"]), np.uint8), 1) for some in stills for one in some]
+    with Perception() as perception:
+        for number, picture in enumerate(shown):
+            assert picture is not None
+            larger = cv2.resize(picture, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+            assert perception.process(larger, 60.0 * number).camera_state is CameraState.NO_FACE

@@ -53,20 +53,31 @@ def test_a_withdrawal_ends_every_record_and_is_kept(book: ConsentBook) -> None:
 def test_video_is_covered_only_where_the_record_says_so(book: ConsentBook) -> None:
     book.grant("P01", None, NOW)
     with pytest.raises(ConsentMissing, match=r"does not cover video; .*--participant P01 .*--video$"):
-        book.require("P01", NOW, video=True)
+        book.require("P01", NOW, ["video"])
     record = book.grant("P01", None, NOW, video=True)
-    assert book.require("P01", NOW, video=True) == book.require("P01", NOW) == record
-    assert "features and video" in consent.describe(record, NOW)
+    assert book.require("P01", NOW, ["video"]) == book.require("P01", NOW) == record
+    assert "features, video" in consent.describe(record, NOW)
     with pytest.raises(ConsentMissing, match=r"P02 has no live consent record .* --video"):
-        book.require("P02", NOW, video=True)
+        book.require("P02", NOW, ["video"])
 
 
-def test_a_record_of_an_earlier_version_covers_no_video(book: ConsentBook) -> None:
+def test_each_kind_of_picture_is_agreed_to_by_itself(book: ConsentBook) -> None:
+    book.grant("P01", None, NOW, video=True)
+    with pytest.raises(ConsentMissing, match=r"does not cover stills; .*--participant P01 .*--video --stills$"):
+        book.require("P01", NOW, ["video", "stills"])
+    record = book.grant("P01", None, NOW, stills=True)
+    assert book.require("P01", NOW, ["stills"]) == record
+    assert "features, stills" in consent.describe(record, NOW)
+    with pytest.raises(ConsentMissing, match="does not cover video"):
+        book.require("P01", NOW, ["video", "stills"])
+
+
+def test_a_record_of_an_earlier_version_covers_no_picture(book: ConsentBook) -> None:
     book.grant("P01", None, NOW)
     records = json.loads(book.path.read_text())
-    del records[0]["video"]
+    del records[0]["video"], records[0]["stills"]
     book.path.write_text(json.dumps(records))
-    assert book.require("P01", NOW).video is False
+    assert book.require("P01", NOW).lacks(["video", "stills"]) == ["video", "stills"]
 
 
 def test_another_process_sees_it(book: ConsentBook) -> None:
@@ -107,6 +118,14 @@ def test_a_permit_hears_of_a_withdrawal(book: ConsentBook) -> None:
     assert permit.consent_id == record.consent_id
     permit.check(time.monotonic() + 1)
     book.withdraw("P01", time.time())
+    with pytest.raises(ConsentMissing, match="recording has stopped"):
+        permit.check(time.monotonic() + 2)
+
+
+def test_a_permit_ends_with_what_it_needs(book: ConsentBook) -> None:
+    book.grant("P01", None, time.time(), stills=True)
+    permit = Permit(book, "P01", "", ["stills"])
+    book.grant("P01", None, time.time())
     with pytest.raises(ConsentMissing, match="recording has stopped"):
         permit.check(time.monotonic() + 2)
 

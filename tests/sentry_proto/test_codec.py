@@ -21,6 +21,7 @@ from sentry_proto.types import (
     Pulse,
     Record,
     Refusal,
+    Still,
     TrainerFrame,
     Wanted,
     Welcome,
@@ -32,6 +33,8 @@ VECTORS = Path(__file__).resolve().parents[2] / "proto" / "vectors"
 PERSONAL = dataclasses.replace(prediction(alerting=True), personal=(0.25, 0.25, 0.5), generic_alerting=True)
 WANTING = Pulse(12.5, 2, 0.0, (), (Wanted("P01", "s1", 1_750_000_015.0), Wanted("P01", "s1", 0.5)))
 OFFSET = Pulse(12.5, 2, 0.0, (Offset("P01", "stress", (-0.5, 0.0, 0.5)),))
+JPEG = b"\xff\xd8\xff" + bytes(100)
+STILLS = tuple(Still(1_750_000_000.0 + t, JPEG) for t in (0.0, 12.5, 30.0))
 HELLO = Hello(limits.PROTOCOL, "c" * 32, LAYOUT_ID, "0.1.0")
 
 
@@ -54,6 +57,7 @@ def assert_same_record(left: Record, right: Record) -> None:
     [
         window(predictions=(prediction(),), audit_probability=0.1),
         window(predictions=(PERSONAL,)),
+        dataclasses.replace(window(), stills=STILLS),
         alert(),
         alert(end=1_750_000_060.0),
     ],
@@ -80,6 +84,10 @@ def nan_window() -> Window:
     return bad
 
 
+def with_stills(*stills: Still) -> Window:
+    return dataclasses.replace(window(), stills=stills)
+
+
 def with_features(**changes: object) -> Window:
     good = window()
     return dataclasses.replace(good, features=dataclasses.replace(good.features, **changes))  # type: ignore[arg-type]
@@ -87,6 +95,14 @@ def with_features(**changes: object) -> Window:
 
 MALFORMED_RECORDS: dict[str, tuple[Record, str]] = {
     "NaN in the values": (nan_window(), "window.values"),
+    "a still too many": (with_stills(*STILLS, STILLS[0]), "window.stills"),
+    "a still from before it": (with_stills(Still(1_749_999_999.0, JPEG)), "still.time"),
+    "a still at no time": (with_stills(Still(float("nan"), JPEG)), "still.time"),
+    "a still that is no JPEG": (with_stills(Still(1_750_000_000.0, b"GIF89a")), "still.jpeg"),
+    "a still of many bytes": (
+        with_stills(Still(1_750_000_000.0, JPEG + bytes(limits.MAX_STILL_BYTES))),
+        "still.jpeg",
+    ),
     "infinite start": (with_features(start=float("-inf")), "window.start"),
     "end before start": (with_features(end=0.0), "window.end"),
     "a second too few camera states": (with_features(camera_states="o"), "window.camera_states"),

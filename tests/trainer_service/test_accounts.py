@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import time
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from sentry_proto.errors import error_of_kind
+from sentry_proto.types import Still
 from tests.sentry_proto.records import alert, window
 from tests.trainer_service.conftest import arrival, hex_id, put_windows
 from tests.trainer_service.test_control_api import Desk, desk, refused, submit
@@ -115,6 +118,22 @@ def test_only_an_admin_learns_who_said_what(desk: Desk, staff: dict[str, str]) -
     own: set[str | None] = {"a-rater", None}
     assert named("rater") == [own, own, own, own, {None}, {None}, {"a-rater"}]
     assert named("viewer") == [{None}] * 6 + [set()]
+
+
+def test_stills_are_for_those_who_judge_windows_and_for_the_persons_own_file(desk: Desk, staff: dict[str, str]) -> None:
+    still = Still(1_750_000_001.0, b"\xff\xd8\xff picture")
+    desk.store.ingest(
+        [arrival(dataclasses.replace(window(hex_id(3)), stills=(still,)), 51),
+         arrival(dataclasses.replace(alert(hex_id(20)), window_id=hex_id(3)), 52)], 0.0,
+    )  # fmt: skip
+    given = [{"time": still.time, "jpeg": base64.b64encode(still.jpeg).decode()}]
+    for role, expected in (("viewer", []), ("rater", given), ("admin", given)):
+        token = staff[role]
+        assert desk.call("window", token=token, window_id=hex_id(3))["stills"] == expected
+        assert desk.call("alert", token=token, alert_id=hex_id(20))["window"]["stills"] == expected
+        assert all("stills" not in listed for listed in desk.call("windows", token=token))
+    rows = desk.call("person_rows", token=staff["admin"], participant="P01", kind="windows")["rows"]
+    assert [row["stills"] for row in rows] == [[], [], given]
 
 
 def test_every_change_is_one_row_of_the_log(desk: Desk, staff: dict[str, str]) -> None:

@@ -13,7 +13,9 @@ from sentry_proto.tasks import DEFAULT_TASKS, tasks_to_json
 from tests.dashboard.fake_trainer import features, window
 from trainer_service.queue_export import Wanted, fetch, live_consents, write
 from training.active_learning.answer_files import read_answers
-from training.active_learning.labelling_files import read_sheets
+from training.active_learning.labelling_files import FORMATS, read_sheets
+
+STILL = "/9j/4AAQSkZJRg=="
 
 
 def ask(method: str, **params: Any) -> Any:
@@ -29,7 +31,7 @@ def ask(method: str, **params: Any) -> Any:
     if method == "queue":
         assert params["limit"] == 1_000
         return windows
-    return {**windows[int(params["window_id"]) - 1], "features": features()}
+    return {**windows[int(params["window_id"]) - 1], "features": features(), "stills": [{"time": 1.0, "jpeg": STILL}]}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,14 @@ def test_the_models_estimate_and_the_whole_vector_stay(tmp_path: Path) -> None:
     text = path.read_text()
     assert not [word for word in ("probabilities", "entropy", "model_version", "consent", "gaze") if word in text]
     assert [sheet.curves for sheet in read_sheets(text)] == [sheet.curves for sheet in sheets]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_no_picture_leaves(kind: str, tmp_path: Path) -> None:
+    sheets, _ = fetch(ask, Wanted("stress", 9))
+    assert all(sheet.stills for sheet in sheets)
+    paths = write(sheets, kind, tmp_path / f"q.{kind}")
+    assert not [path for path in paths if STILL in path.read_text() or "stills" in path.read_text()]
 
 
 def test_label_studio_gets_its_interface_beside_the_tasks(tmp_path: Path) -> None:

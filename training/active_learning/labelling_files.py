@@ -34,7 +34,7 @@ CHOICE, OBJECT = "label", "curves"
 """Names of the answer and of what is answered about, in Label Studio."""
 
 _TEXT = ("window_id", "task", "reason", "participant", "session", "agent", "camera_states")
-_IN_FILES = tuple(field.name for field in fields(Sheet) if field.name not in {"model_version", "odds"})
+_IN_FILES = tuple(field.name for field in fields(Sheet) if field.name not in {"model_version", "odds", "stills"})
 _LETTERS = {letter: str(state) for state, letter in CAMERA_STATES.items()}
 
 CSV_COLUMNS = (

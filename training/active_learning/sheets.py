@@ -1,8 +1,8 @@
 """What a rater gets to see of a window: a few curves, when and of whom, and what may be answered.
 
 Only what is needed to judge leaves the trainer: the sums of the few features that a person can read, second by second,
-and never the window's whole vector, its baseline or a picture. The model's own estimate is no part of a sheet that is
-written to a file: raters who see it agree with it.
+and never the window's whole vector or its baseline. The model's own estimate is no part of a sheet that is written to a
+file: raters who see it agree with it. Neither are stills, which were agreed to for raters at the trainer.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Sheet:
         start, end: Unix seconds.
         camera_states: one letter a second, see `sentry_proto.types.CAMERA_STATES`.
         curves: by the names in `CURVES`, one value per second, None where it was not seen.
-        model_version, odds: what the model says; None in a file.
+        model_version, odds: what the model says; not in a file.
+        stills: Unix seconds and base64 of a JPEG; not in a file.
     """
 
     window_id: str
@@ -84,6 +85,7 @@ class Sheet:
     curves: Mapping[str, Series]
     model_version: int | None = None
     odds: tuple[Odds, ...] = ()
+    stills: tuple[tuple[float, str], ...] = ()
 
 
 def sheet_of(window: Mapping[str, Any], task: Task, tasks: Sequence[Task]) -> Sheet:
@@ -101,6 +103,7 @@ def sheet_of(window: Mapping[str, Any], task: Task, tasks: Sequence[Task]) -> Sh
             for p in window["predictions"]
             if len(classes.get(p["task"], ())) == len(p["probabilities"])
         ),
+        stills=tuple((still["time"], still["jpeg"]) for still in window["stills"]),
         **{name: window[name] for name in _AS_IT_IS},
     )
 

@@ -66,6 +66,18 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], numeric: froze
     return tag("div", tag("table", joined([tag("thead", row(heads, "th")), tag("tbody", body)]), "s-table"), "s-scroll")
 
 
+def pictures(entries: Iterable[tuple[str, str]]) -> Html:
+    """JPEGs in base64, each with what stands below it."""
+    figures = (
+        tag(
+            "figure",
+            joined([Html(f'<img src="data:image/jpeg;base64,{escape(jpeg)}" alt="">'), tag("figcaption", words)]),
+        )
+        for jpeg, words in entries
+    )
+    return tag("div", joined(figures), "s-pictures")
+
+
 def facts(entries: Iterable[tuple[str, object]]) -> Html:
     """A strip of named figures."""
     cells = (tag("div", joined([tag("dt", name), tag("dd", value)])) for name, value in entries)

@@ -24,10 +24,11 @@ from training.active_learning.review.markup import (
     muted,
     note,
     panel,
+    pictures,
     pill,
     tag,
 )
-from training.active_learning.review.words import ABSTAINING, clock, percent, plural, version
+from training.active_learning.review.words import ABSTAINING, FACELESS, clock, percent, plural, version
 from training.active_learning.sheets import Odds, Sheet
 
 REASONS = {
@@ -197,6 +198,9 @@ def _window(sheet: Sheet) -> None:
         heading(f"{sheet.participant}, session {sheet.session}, at {sheet.agent}", when)
         curves = specification(sheet.curves, sheet.camera_states, browser_look())
         st.vega_lite_chart(spec=curves, width="stretch", theme=None, key="curves")
+        if sheet.stills:
+            st.html(pictures((jpeg, clock(taken, zone)) for taken, jpeg in sheet.stills))
+            st.caption(FACELESS)
 
 
 def _model(sheet: Sheet) -> Html:

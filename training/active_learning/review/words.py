@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 
 ABSTAINING = "not calibrated yet"
+FACELESS = "The agent made the face unrecognisable before anything was stored or sent."
+"""Below stills."""
 
 
 def count(number: float) -> str:
