@@ -17,6 +17,8 @@ OPEN = "no verdict"
 VERDICTS = ("true alarm", "false alarm", "unsure", OPEN)
 
 
+MINUTE_MS = 60_000
+
 _WHEN = "timeFormat(datum.value, hours(datum.value) || minutes(datum.value) ? '%H:%M' : '%-d %b')"
 """Days by their date, what lies between them by the hour, on the 24-hour clock that all pages use."""
 
@@ -50,7 +52,11 @@ def course_chart(look: Look) -> Any:
         .transform_stack(stack="alerts", as_=["low", "high"], groupby=["from"], sort=[alt.SortField("order")])
         .mark_rect()
         .encode(
-            x=alt.X("from:T", title=None, axis=alt.Axis(grid=False, labelOverlap=True, labelExpr=_WHEN)),
+            x=alt.X(
+                "from:T",
+                title=None,
+                axis=alt.Axis(grid=False, labelOverlap=True, labelExpr=_WHEN, tickMinStep=MINUTE_MS),
+            ),
             x2="to:T",
             y=alt.Y("low:Q", title="alerts", axis=alt.Axis(tickCount=4, format="d")),
             y2="high:Q",

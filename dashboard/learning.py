@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +15,9 @@ from training.active_learning.review.words import count
 
 DATA = "versions"
 FIGURE = "balanced_accuracy"
+CHANCE = 0.5
+"""Of two classes; the axis begins here, or lower where a version was."""
+
 THIS, BEFORE = "this version", "the version before, on the same windows"
 _JUDGED = (FIGURE, "brier", "n", "people")
 
@@ -59,16 +63,17 @@ def sentence(rows: Sequence[Mapping[str, Any]]) -> str:
 def drawing(rows: Sequence[Mapping[str, Any]]) -> Drawing:
     """A line per task; hollow, the version before on the windows of this one."""
     values = [{**row, "label": f"v{row['version']}"} for row in rows]
-    return Drawing(chart, (tuple(dict.fromkeys(row["task"] for row in rows)),), {DATA: values})
+    lowest = min((math.floor(10 * row[FIGURE]) / 10 for row in rows), default=CHANCE)
+    return Drawing(chart, (tuple(dict.fromkeys(row["task"] for row in rows)), min(lowest, CHANCE)), {DATA: values})
 
 
-def chart(tasks: tuple[str, ...], look: Look) -> Any:
-    """The same without data."""
+def chart(tasks: tuple[str, ...], lowest: float, look: Look) -> Any:
+    """The same without data; the axis begins at `lowest`."""
     colours = [look.point, look.second, GREEN, PURPLE, ORANGE]
     told = alt.Color("task:N", sort=list(tasks), scale=alt.Scale(domain=list(tasks), range=colours), legend=_legend())
     shape = alt.Shape("task:N", sort=list(tasks), scale=alt.Scale(domain=list(tasks)), legend=_legend())
     axis = alt.Axis(format="%", tickCount=5, title="balanced accuracy")
-    high = alt.Y(f"{FIGURE}:Q", axis=axis, scale=alt.Scale(zero=False, nice=True))
+    high = alt.Y(f"{FIGURE}:Q", axis=axis, scale=alt.Scale(domain=(lowest, 1.0)))
     names = alt.X("label:N", sort=None, title="model version", axis=alt.Axis(labelAngle=0, labelOverlap=True))
     tooltip = [
         alt.Tooltip("task:N"),

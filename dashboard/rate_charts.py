@@ -33,7 +33,7 @@ class Rate:
 RATES: tuple[Rate, ...] = (
     Rate("false_positive_rate", "False-positive rate", "of the windows without the event, how many alert"),
     Rate("miss_rate", "Miss rate", "of the windows with the event, how many do not alert"),
-    Rate("false_discovery_share", "False-discovery share", "of the alerts, how many are false"),
+    Rate("false_discovery_share", "False-discovery share", "of the windows that alert, how many without the event"),
     Rate(PER_HOUR, "False alarms per hour", "per hour of watching, whoever is watched"),
 )
 

@@ -9,7 +9,7 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -24,7 +24,7 @@ from sentry_proto.control import decode_request
 from sentry_proto.errors import InputError, KeyFileError, PeerFault, SentryError
 from sentry_proto.keys import AGENT, AllowList, KeyFile
 from sentry_proto.tasks import DEFAULT_TASKS, load_tasks
-from sentry_proto.types import Ack, Hello, Item, Pulse, Refusal, Welcome
+from sentry_proto.types import Ack, Hello, Item, Pulse, Refusal, Still, Welcome
 from tests.edge_agent.bundles import bundle
 from tests.sentry_proto.records import alert, heartbeat, window
 from trainer_service.update_server import Updates
@@ -115,6 +115,7 @@ KEY = json.dumps(
         "endpoints": {"ingest": "a", "updates": "b", "control": "c"}, "root": {},
     }
 ).encode()  # fmt: skip
+PICTURED = replace(window(seconds=2), stills=(Still(NOW + 1, b"\xff\xd8\xff picture"),))
 HELLO = Hello(1, "c" * 32, "b49745dda9dd", "0.1.0")
 
 TARGETS: dict[str, Target] = {
@@ -134,7 +135,9 @@ TARGETS: dict[str, Target] = {
         ),
     ),
     "record": Target(
-        codec.decode_record, ALLOWED["peer"], (codec.encode_record(window(seconds=2)), codec.encode_record(alert()))
+        codec.decode_record,
+        ALLOWED["peer"],
+        tuple(codec.encode_record(one) for one in (window(seconds=2), PICTURED, alert())),
     ),
     "control request": Target(
         decode_request,

@@ -102,7 +102,7 @@ def test_enough_for_one_rate_may_be_too_little_for_another() -> None:
     rates = estimate_rates(TaskCounts(50, 500, 1), judged(20, 5), judged(0, 0), AlertCounts(9, 3, 1))
     assert rates.false_discovery_share.enough
     assert not rates.miss_rate.enough
-    assert rates.false_alarms_per_hour.words == "not enough labels yet: 1 more judged alerts needed"
+    assert rates.false_alarms_per_hour.words == "not enough labels yet: 1 more judged alert needed"
 
 
 def test_three_alerts_need_only_three_verdicts() -> None:

@@ -146,8 +146,8 @@ def _estimate(counts: TaskCounts, share_alerting: _Share, share_quiet: _Share, a
     """What follows from the judged windows' shares; whoever asks again for groups where nothing came gets the same."""
     generator = np.random.default_rng(seed)
     draws_alerting, draws_quiet = _beta_draws(share_alerting, generator), _beta_draws(share_quiet, generator)
-    lacking_alerting = _lacking(counts.alerting_windows, share_alerting.n, LEAST_ALERTING, "alerting windows")
-    lacking_quiet = _lacking(counts.quiet_windows, share_quiet.n, LEAST_QUIET, "quiet audit windows")
+    lacking_alerting = _lacking(counts.alerting_windows, share_alerting.n, LEAST_ALERTING, "alerting window")
+    lacking_quiet = _lacking(counts.quiet_windows, share_quiet.n, LEAST_QUIET, "quiet audit window")
     lacking = [*lacking_alerting, *lacking_quiet]
     hits, misses = counts.alerting_windows * draws_alerting, counts.quiet_windows * draws_quiet
     false_alarms, rejections = counts.alerting_windows - hits, counts.quiet_windows - misses
@@ -240,7 +240,8 @@ def _beta_draws(share: _Share, generator: np.random.Generator) -> Draws:
 
 def _lacking(windows: int, judged: int, least: int, what: str) -> list[str]:
     """What is missing before a stratum's share may be used; nothing where the stratum is empty."""
-    return [f"{least - judged} more judged {what}"] if windows and judged < least else []
+    short = least - judged if windows else 0
+    return [f"{short} more judged {what}{'s' if short > 1 else ''}"] if short > 0 else []
 
 
 def _rate(part: Draws, whole: Draws, n: int, lacking: list[str], of: str) -> Rate:
@@ -257,7 +258,7 @@ def _rate(part: Draws, whole: Draws, n: int, lacking: list[str], of: str) -> Rat
 
 def _false_alarms_per_hour(hours: float, alerts: AlertCounts, generator: np.random.Generator) -> Rate:
     judged = alerts.judged_true + alerts.judged_false
-    lacking = _lacking(alerts.raised, judged, min(LEAST_VERDICTS, max(alerts.raised, 1)), "alerts")
+    lacking = _lacking(alerts.raised, judged, min(LEAST_VERDICTS, max(alerts.raised, 1)), "alert")
     if lacking:
         return _not_enough(judged, f"{lacking[0]} needed")
     if hours < LEAST_HOURS:
