@@ -8,6 +8,9 @@ Python, on pictures that were prepared beforehand; calls that the loop did not m
 So whatever slows the machine slows both. Figures are of processor time, of all threads: `fps` is how many frames one
 core works through in a second when it has nothing else to do.
 
+`start_s` is the time by the clock, median of `STARTS`, in which a whole `sentry-agent run` starts, works on the first
+tenth of a second of the recording, and ends.
+
 With `--live` the recording then plays as a camera of 30 frames a second does, each model at the rates of
 `perception.schedule`: the share of a core, and how old a frame is when its features are known. `--busy` lets another
 process spin on the same core meanwhile.
@@ -21,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -57,6 +61,7 @@ from tests.edge_agent.bundles import bundle
 from training.active_learning.selection import Selector
 
 BLOCK = 25
+STARTS = 3
 LIVE_FPS = 30.0
 
 
@@ -238,6 +243,17 @@ def seconds_of(path: Path, schedule: Schedule) -> list[Second]:
         return seconds + pipeline.finish()[0]
 
 
+def start(path: Path, folder: Path) -> float:
+    """Seconds from nothing to the features of the first frames, and down again."""
+    agent = [sys.executable, "-m", "edge_agent.cli", "run", "--source", path, "--data-dir", folder / "agent"]
+    took = []
+    for _ in range(STARTS):
+        began = time.monotonic()
+        subprocess.run([*agent, "--duration", "0.1", "--speed", "max"], check=True, capture_output=True)
+        took.append(time.monotonic() - began)
+    return round(statistics.median(took), 2)
+
+
 def letterbox(path: Path, size: tuple[int, int], folder: Path) -> Path:
     """The same recording in another size, with bars rather than distorted."""
     out, (width, height) = folder / "sized.mp4", size
@@ -277,7 +293,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = letterbox(arguments.video, arguments.size, Path(folder))
         figures: dict[str, Any] = {"video": arguments.video.name, "size": "{}x{}".format(*arguments.size)}
-        figures |= speed(path, arguments.frames)
+        figures |= {"start_s": start(path, Path(folder)), **speed(path, arguments.frames)}
         if arguments.live:
             figures |= live(path, arguments.live, arguments.busy)
         if arguments.tolerance:
