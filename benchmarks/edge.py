@@ -245,7 +245,7 @@ def seconds_of(path: Path, schedule: Schedule) -> list[Second]:
 
 def start(path: Path, folder: Path) -> float:
     """Seconds from nothing to the features of the first frames, and down again."""
-    agent = [sys.executable, "-m", "edge_agent.cli", "run", "--source", path, "--data-dir", folder / "agent"]
+    agent = [sys.executable, "-m", "edge_agent.cli", "run", "--source", str(path), "--data-dir", str(folder / "agent")]
     took = []
     for _ in range(STARTS):
         began = time.monotonic()

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, datetime
 from datetime import time as clock_time
 from pathlib import Path
+from typing import Any
 
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import ConsentMissing, InputError, StorageError
@@ -83,7 +84,7 @@ class ConsentBook:
             status = self.path.stat()
             stamp = (status.st_mtime_ns, status.st_ino)
             if stamp != self._stamp:
-                self._records = tuple(Consent(**entry) for entry in json.loads(self.path.read_text()))
+                self._records = tuple(map(_consent, json.loads(self.path.read_text())))
                 self._stamp = stamp
         except FileNotFoundError:
             self._stamp, self._records = None, ()
@@ -153,6 +154,11 @@ class ConsentBook:
     def _save(self, records: list[Consent]) -> None:
         text = json.dumps([asdict(record) for record in records], indent=1)
         write_durable(self.path, text.encode())
+
+
+def _consent(entry: Mapping[str, Any]) -> Consent:
+    """A stored record; what a later version has added to it covers nothing that this one does."""
+    return Consent(**{field.name: entry[field.name] for field in fields(Consent) if field.name in entry})
 
 
 def check_participant(name: str) -> None:

@@ -80,6 +80,13 @@ def test_a_record_of_an_earlier_version_covers_no_picture(book: ConsentBook) -> 
     assert book.require("P01", NOW).lacks(["video", "stills"]) == ["video", "stills"]
 
 
+def test_a_record_of_a_later_version_holds(book: ConsentBook) -> None:
+    record = book.grant("P01", None, NOW)
+    records = json.loads(book.path.read_text())
+    book.path.write_text(json.dumps([{**records[0], "sound": True}]))
+    assert ConsentBook(book.path).require("P01", NOW) == record
+
+
 def test_another_process_sees_it(book: ConsentBook) -> None:
     book.grant("P01", None, NOW)
     other = ConsentBook(book.path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import cv2
 import numpy as np
 import pytest
@@ -115,17 +113,16 @@ def test_the_face_cannot_be_found_any_more() -> None:
         picture = cv2.imdecode(np.frombuffer(still.jpeg, np.uint8), cv2.IMREAD_COLOR)
         assert picture is not None
         assert max(picture.shape) <= SIDE
-        bare = unrecognised_but_for_the_face(image, result)
+        bare = cut_out_with_the_face(image, result)
         for number, (shown, state) in enumerate(((picture, CameraState.NO_FACE), (bare, CameraState.OK)), 1):
             perception.reset()
             larger = cv2.resize(shown, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
             assert perception.process(larger, START + 60 * number).camera_state is state
 
 
-def unrecognised_but_for_the_face(image: Image, result: FrameResult) -> Image:
+def cut_out_with_the_face(image: Image, result: FrameResult) -> Image:
     """The same picture with the face left as it is: that they find nobody is not because it is small."""
     assert result.box is not None
-    nowhere = Box(10.0, 10.0, -9.0, -9.0)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(stills, "HIDDEN", nowhere)
-        return unrecognisable(image, dataclasses.replace(result).box)  # type: ignore[arg-type]
+        patched.setattr(stills, "HIDDEN", Box(99.0, 99.0, 99.0, 99.0))
+        return unrecognisable(image, result.box)
