@@ -15,6 +15,7 @@ A task file is TOML, one table a task:
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -103,7 +104,13 @@ def tasks_to_json(tasks: tuple[Task, ...]) -> list[dict[str, Any]]:
 
 
 def tasks_from_json(entries: list[dict[str, Any]]) -> tuple[Task, ...]:
-    """Inverse of `tasks_to_json`, with every check of `load_tasks`."""
+    """Inverse of `tasks_to_json`.
+
+    Raises:
+        InputError: if they describe an impossible task, or no tasks at all.
+    """
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise InputError("tasks must be a list of objects with name, kind and classes")
     return _checked([_task(str(entry.get("name", "")), entry) for entry in entries])
 
 
@@ -150,8 +157,11 @@ def _rule(name: str, entry: object) -> AlertRule | None:
         rule = AlertRule(tuple(str(c) for c in entry["classes"]), **numbers)
     except (TypeError, ValueError) as error:
         raise InputError(f"task {name}: wrong alert rule: {error}") from error
-    if not 0 < rule.release <= rule.threshold <= 1 or rule.duration_s < 0 or rule.cooldown_s < 0:
-        raise InputError(f"task {name}: an alert rule needs 0 < release <= threshold <= 1 and times of 0 s or more")
+    times = (rule.duration_s, rule.cooldown_s)
+    if not 0 < rule.release <= rule.threshold <= 1 or not all(0 <= seconds < math.inf for seconds in times):
+        raise InputError(
+            f"task {name}: an alert rule needs 0 < release <= threshold <= 1 and finite times of 0 s or more"
+        )
     return rule
 
 

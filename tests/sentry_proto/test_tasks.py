@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,10 @@ BAD_TASK_FILES = {
         '[a]\nkind = "binary"\nclasses = ["x", "y"]\n[a.alert]\nclasses = ["x"]\nloudness = 3',
         "wrong alert rule",
     ),
+    "a time that is none": (
+        '[a]\nkind = "binary"\nclasses = ["x", "y"]\n[a.alert]\nclasses = ["x"]\nduration_s = nan',
+        "finite times",
+    ),
     "a value where a table belongs": ("a = 3", "must be a table"),
 }
 BAD_TASK_FILES["release above threshold"] = (GOOD.replace("release = 0.5", "release = 0.9"), "release <= threshold")
@@ -68,6 +73,12 @@ def test_a_missing_task_file_is_an_error(tmp_path: Path) -> None:
 
 def test_tasks_survive_json() -> None:
     assert tasks_from_json(tasks_to_json(DEFAULT_TASKS)) == DEFAULT_TASKS
+
+
+@pytest.mark.parametrize("entries", [5, "stress", {"name": "stress"}, [["no", "yes"]], [None], ["stress"]])
+def test_json_that_holds_no_tasks_is_refused(entries: Any) -> None:
+    with pytest.raises(InputError, match="must be a list of objects"):
+        tasks_from_json(entries)
 
 
 def test_a_verdict_leaves_several_classes_possible() -> None:
