@@ -182,12 +182,19 @@ def test_thirty_windows_are_labelled_within_two_minutes(page: Page, address: str
         found = re.search(r"[0-9a-f]{32}", answer.get_attribute("class") or "")
         return found.group() if found else None
 
+    def gone_on(window_id: str | None) -> bool:
+        """Whether another window is asked about; what a busy trainer did not take is given again, as the page says."""
+        if page.get_by_text("Not stored:").is_visible():
+            page.keyboard.press("1")
+            time.sleep(LEAST_BETWEEN_S)
+        return shown() not in (window_id, None)
+
     expect(answer).to_be_visible()
     before, began = control.call("status")["labels"], time.monotonic()
     for _ in range(THIRTY):
         now = shown()
         time.sleep(LEAST_BETWEEN_S)
         page.keyboard.press("1")
-        eventually(lambda now=now: shown() not in (now, None), 30, "the next window")  # type: ignore[misc]
+        eventually(lambda now=now: gone_on(now), 30, "the next window")  # type: ignore[misc]
     assert control.call("status")["labels"] == before + THIRTY
     assert time.monotonic() - began < TWO_MINUTES_S
