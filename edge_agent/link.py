@@ -73,9 +73,8 @@ class Link:
         if found := self.shelf.take(wanted):
             self.outbox.put(found)
 
-    def _heartbeat(self) -> Heartbeat:
-        self._state.update_state = self._updates.state
-        self._state.error = self.uplink.trouble
+    def _heartbeat(self, trouble: str) -> Heartbeat:
+        self._state.update_state, self._state.error = self._updates.state, trouble
         return heartbeat(self._state, self.outbox)
 
     def _announced(self, version: int) -> None:

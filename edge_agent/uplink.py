@@ -34,7 +34,8 @@ class Uplink:
         key: this machine's.
         outbox: what to send.
         hello: the greeting.
-        heartbeat: tells the agent's state; called in this object's thread.
+        heartbeat: tells the agent's state, given what is wrong with the connection; called in this object's thread,
+            from the first moment on.
         on_model: told the version that the trainer offers, whenever it says so.
         on_audit: told the audit probability that it wishes for, likewise; 0 for none.
         on_offsets: told the personal offsets that are in force for the participant, likewise.
@@ -48,7 +49,7 @@ class Uplink:
         key: KeyFile,
         outbox: Outbox,
         hello: Hello,
-        heartbeat: Callable[[], Heartbeat],
+        heartbeat: Callable[[str], Heartbeat],
         on_model: Callable[[int], None],
         on_audit: Callable[[float], None],
         on_offsets: Callable[[tuple[Offset, ...]], None],
@@ -97,7 +98,7 @@ class Uplink:
             while not self._finished():
                 self._step(watch)
             if self.open:
-                self._send(encode_agent_frame(self._heartbeat()))
+                self._send(encode_agent_frame(self._beat()))
                 time.sleep(POLL_MS / 1000)  # the socket's own thread hands it to the kernel
         finally:
             watch.close()
@@ -122,7 +123,7 @@ class Uplink:
         if self._news.is_set():
             self._news.clear()
             self._session.beat_now()
-        for frame in self._session.due(now, self._outbox.pending, self._heartbeat):
+        for frame in self._session.due(now, self._outbox.pending, self._beat):
             if not self._send(frame):
                 self._session.lost(now)
                 break
@@ -179,7 +180,5 @@ class Uplink:
             log.info("trainer: %s", words)
         self.words = words
 
-    @property
-    def trouble(self) -> str:
-        """The last thing that went wrong here, in words; empty when well."""
-        return self._trouble
+    def _beat(self) -> Heartbeat:
+        return self._heartbeat(self._trouble)

@@ -203,11 +203,33 @@ def test_who_withdraws_during_a_break_is_heard_after_it(agent: Agent, browser: B
     agent.process.send_signal(signal.SIGSTOP)
     expect(page.get_by_text("The connection is lost.")).to_be_visible()
     sure(page, "Withdraw my consent")
-    assert not camera_on(page)
+    eventually(lambda: not camera_on(page), 2, "the camera is off")
     assert agent.consents.records[0].withdrawn is None
     agent.process.send_signal(signal.SIGCONT)
     expect(page.get_by_role("heading", name="Your consent has ended")).to_be_visible()
     assert agent.consents.records[0].withdrawn is not None
+
+
+def test_a_camera_that_comes_after_the_withdrawal_is_switched_off(agent: Agent, browser: BrowserContext) -> None:
+    browser.add_init_script("""
+        const given = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        window.cameras = [];
+        navigator.mediaDevices.getUserMedia = async (wish) => {
+            await new Promise((done) => setTimeout(done, window.slow ? 1500 : 0));
+            const stream = await given(wish);
+            window.cameras.push(stream);
+            return stream;
+        };
+    """)
+    page = agree(browser, agent.link())
+    page.get_by_role("button", name="Pause").click()
+    page.evaluate("window.slow = true")
+    page.get_by_role("button", name="Go on").click()
+    sure(page, "Withdraw my consent")
+    expect(page.get_by_role("heading", name="Your consent has ended")).to_be_visible()
+    eventually(lambda: page.evaluate("window.cameras.length") == 2, 5, "the browser gives the camera")
+    eventually(lambda: not page.evaluate("window.cameras.some((one) => one.active)"), 2, "it is off")
+    assert not camera_on(page)
 
 
 def test_a_reload_goes_on_and_a_second_window_does_not_get_in(agent: Agent, browser: BrowserContext) -> None:

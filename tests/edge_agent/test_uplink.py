@@ -35,7 +35,7 @@ class Agent:
             lab.key,
             self.outbox,
             hello,
-            lambda: heartbeat(state, self.outbox),
+            lambda _: heartbeat(state, self.outbox),
             self.announced.append,
             self.wished.append,
             self.offsets.append,

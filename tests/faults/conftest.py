@@ -40,7 +40,7 @@ class WiredAgent:
             key,
             self.outbox,
             hello,
-            heartbeat=lambda: heartbeat(self.state, self.outbox),
+            heartbeat=lambda _: heartbeat(self.state, self.outbox),
             on_model=lambda version: None,
             on_audit=lambda audit: None,
             on_offsets=lambda offsets: None,

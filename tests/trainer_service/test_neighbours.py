@@ -99,7 +99,7 @@ def test_a_label_brings_the_neighbours_from_the_agents_shelf(ingestion: Ingestio
     outbox.put([window(hex_id(100), start=T + 50)])
     hello = Hello(limits.PROTOCOL, outbox.stream, LAYOUT_ID, "test")
     uplink = Uplink(
-        key, outbox, hello, lambda: heartbeat(state, outbox), lambda _: None, lambda _: None, lambda _: None,
+        key, outbox, hello, lambda _: heartbeat(state, outbox), lambda _: None, lambda _: None, lambda _: None,
         lambda: None, on_wanted=lambda wanted: outbox.put(shelf.take(wanted)),
     )  # fmt: skip
     try:

@@ -38,6 +38,7 @@ const views = [...document.querySelectorAll("[data-view]")];
 
 let state = "", over = false, wish = "", began = 0, version = "", ice = [];
 let socket = null, peer = null, camera = null;
+let releases = 0; // a camera that was asked for before the last of them comes too late
 let heard = 0, tries = 0, retry = 0;
 let token = location.hash.slice(1);
 let secret = remembered();
@@ -158,12 +159,19 @@ function forget() { secret = ""; sessionStorage.removeItem("visit"); }
 async function acquire() {
   if (camera?.getVideoTracks()[0]?.readyState === "live") return;
   if (!navigator.mediaDevices) throw new DOMException("", "InsecureError");
-  camera = await navigator.mediaDevices.getUserMedia(CAMERA);
+  const before = releases;
+  const given = await navigator.mediaDevices.getUserMedia(CAMERA);
+  if (before !== releases) { // stopped, paused or withdrawn meanwhile
+    for (const track of given.getTracks()) track.stop();
+    throw new DOMException("", "AbortError");
+  }
+  camera = given;
   camera.getVideoTracks()[0].onended = () => recapture();
   $("own").srcObject = camera;
 }
 
 function release() {
+  releases++;
   peer?.close();
   peer = null;
   for (const track of camera?.getTracks() ?? []) track.stop();
@@ -260,6 +268,7 @@ async function welcome(message) {
     await acquire();
     await stream();
   } catch (error) {
+    if (error.name === "AbortError") return;
     note("bad", "Your camera cannot be used.", trouble(error));
     recapture();
   }
@@ -269,6 +278,7 @@ async function welcome(message) {
 
 async function begin() {
   try { await acquire(); } catch (error) {
+    if (error.name === "AbortError") return;
     $("camera-trouble").textContent = trouble(error);
     show("camera");
     return;
@@ -281,7 +291,10 @@ $("try-camera").onclick = begin;
 
 $("pause").onclick = async () => {
   if (state === "paused") {
-    try { await acquire(); } catch (error) { note("bad", "Your camera cannot be used.", trouble(error)); return; }
+    try { await acquire(); } catch (error) {
+      if (error.name !== "AbortError") note("bad", "Your camera cannot be used.", trouble(error));
+      return;
+    }
     state = "live";
     say("resume");
     drawSession();
