@@ -77,6 +77,7 @@ BOTH = {
         "control_api",
         "erasure",
         "expression",
+        "first_store",
         "judged_feed",
         "labels",
         "metrics",
