@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import zmq
-from google.protobuf.message import DecodeError
 from tuf.api import exceptions as tuf_errors
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater as TufUpdater
@@ -33,6 +32,7 @@ from edge_agent.slots import Slots
 from sentry_proto import limits
 from sentry_proto import sentry_pb2 as pb
 from sentry_proto.bundle import EXPRESSION_TARGET, TARGET
+from sentry_proto.codec import parse
 from sentry_proto.curve import client_socket
 from sentry_proto.durable import sync_folder
 from sentry_proto.errors import MalformedMessage, PeerFault, SentryError
@@ -59,6 +59,15 @@ FAILURES: tuple[tuple[type[Exception], str], ...] = (
     (OSError, "failed: the update cannot be kept"),
 )
 """What went wrong, in words; the first that fits."""
+
+
+def read_reply(data: bytes) -> pb.FetchReply:
+    """A chunk of a file as the trainer sent it.
+
+    Raises:
+        MalformedMessage: if the bytes are none.
+    """
+    return parse(pb.FetchReply(), data)
 
 
 class SocketFetcher(FetcherInterface):
@@ -96,11 +105,10 @@ class SocketFetcher(FetcherInterface):
             while time.monotonic() < until and not self._aborted.is_set():
                 if not socket.poll(POLL_MS):
                     continue
-                reply = pb.FetchReply()
-                reply.ParseFromString(socket.recv_multipart()[-1])
+                reply = read_reply(socket.recv_multipart()[-1])
                 if (reply.path, reply.offset) == (path, offset):
                     return reply
-        except (zmq.Again, DecodeError) as error:
+        except (zmq.Again, MalformedMessage) as error:
             self._drop()
             raise tuf_errors.DownloadError("the trainer's update socket does not answer") from error
         self._drop()

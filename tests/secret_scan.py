@@ -14,7 +14,7 @@ from pathlib import Path
 
 PATTERNS = {
     "a private key": re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"),
-    "a CURVE secret": re.compile(r"\"secret\"\s*:\s*\"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}\""),
+    "a CURVE secret": re.compile(r"\"secret\"\s*:\s*\"(?!(.)\1{39})[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}\""),
     "a cloud key": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     "a token": re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36}|xox[abprs]-[A-Za-z0-9-]{10,}|hf_[A-Za-z0-9]{34})\b"),
     "a password in an address": re.compile(

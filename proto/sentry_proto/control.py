@@ -50,14 +50,12 @@ class ControlClient:
                 reply = self._await_reply(request.request_id)
             except zmq.Again:
                 raise self._unreachable() from None
-        if reply.error:
-            raise error_of_kind(reply.error_kind, reply.error)
-        return json.loads(reply.result)
+        return result_of(reply)
 
     def _await_reply(self, request_id: str) -> pb.ControlReply:
         waited_ms = int(1000 * self._timeout_s)
         while self._socket.poll(waited_ms):
-            reply = parse(pb.ControlReply(), self._socket.recv(), limits.MAX_CONTROL_BYTES)
+            reply = decode_reply(self._socket.recv())
             if reply.request_id == request_id:
                 return reply
         raise self._unreachable()
@@ -105,3 +103,27 @@ def encode_error(request_id: str, error: Exception) -> bytes:
     """The trainer's refusal of a request."""
     reply = pb.ControlReply(request_id=request_id, error=str(error), error_kind=type(error).__name__)
     return reply.SerializeToString()
+
+
+def decode_reply(data: bytes) -> pb.ControlReply:
+    """The caller's side.
+
+    Raises:
+        MalformedMessage: if the bytes are no reply.
+    """
+    return parse(pb.ControlReply(), data, limits.MAX_CONTROL_BYTES)
+
+
+def result_of(reply: pb.ControlReply) -> Any:
+    """What the trainer answered.
+
+    Raises:
+        MalformedMessage: if it is no JSON.
+        SentryError: whatever the trainer raised.
+    """
+    if reply.error:
+        raise error_of_kind(reply.error_kind, reply.error)
+    try:
+        return json.loads(reply.result)
+    except (ValueError, RecursionError) as error:
+        raise MalformedMessage("the trainer's result is no JSON") from error

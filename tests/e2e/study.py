@@ -67,14 +67,23 @@ class Study:
         self.folder = folder
         self.trainer_dir = folder / "trainer"
         self.processes: list[subprocess.Popen[str]] = []
-        done = run("sentry-keys", "init", "--dir", self.trainer_dir, "--host", "127.0.0.1", "--port", free_port())
+        done = self.run("sentry-keys", "init", "--dir", self.trainer_dir, "--host", "127.0.0.1", "--port", free_port())
         assert done.returncode == 0, done.stderr
         self.control = ControlClient(KeyFile.load(self.trainer_dir / "control.key", CONTROL), timeout_s=10)
+
+    def command(self, name: str, *arguments: object) -> list[str]:
+        """How a console script is started."""
+        return command(name, *arguments)
+
+    def run(self, name: str, *arguments: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; the caller looks at the return code."""
+        how = self.command(name, *arguments)
+        return subprocess.run(how, capture_output=True, text=True, timeout=timeout_s, check=False)
 
     def start(self, name: str, *arguments: object, log: str) -> subprocess.Popen[str]:
         """Start a command; its standard error goes to `folder/log`."""
         with (self.folder / log).open("a") as errors:
-            process = subprocess.Popen(command(name, *arguments), stdout=subprocess.PIPE, stderr=errors, text=True)
+            process = subprocess.Popen(self.command(name, *arguments), stdout=subprocess.PIPE, stderr=errors, text=True)
         self.processes.append(process)
         return process
 
@@ -87,14 +96,14 @@ class Study:
     def enroll(self, name: str) -> Path:
         """Enrol an agent; returns its key file."""
         path = self.folder / f"{name}.sentrykey"
-        done = run("sentry-keys", "enroll", name, "--dir", self.trainer_dir, "--out", path)
+        done = self.run("sentry-keys", "enroll", name, "--dir", self.trainer_dir, "--out", path)
         assert done.returncode == 0, done.stderr
         return path
 
     def consent(self, name: str, participant: str, *extras: str) -> None:
         """Record a participant's consent on an agent's machine."""
         who = ("--participant", participant, "--data-dir", self.data_dir(name))
-        done = run("sentry-agent", "consent", "grant", *who, *extras)
+        done = self.run("sentry-agent", "consent", "grant", *who, *extras)
         assert done.returncode == 0, done.stderr
 
     def data_dir(self, name: str) -> Path:
