@@ -1,6 +1,7 @@
 """Every parser of outside bytes, as one function of bytes that may only fail in the ways that are promised (S1).
 
-The tests feed them from hypothesis, `tests.fuzz.run_atheris` from a fuzzer that is guided by coverage.
+The tests feed them from hypothesis, `tests.fuzz.run_atheris` from a fuzzer that is guided by coverage. By itself this
+module prints them all, each after the number of inputs that `make fuzz` gives it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from training.active_learning.answer_files import read_answers
 from training.datasets import label_import
 
 NOW = 1_750_000_000.0
+RUNS, SLOW_RUNS = 1_000_000, 20_000
 ALLOWED: dict[str, tuple[type[Exception], ...]] = {
     "peer": (PeerFault,),
     "file": (InputError,),
@@ -176,3 +178,13 @@ TARGETS: dict[str, Target] = {
         _as_file(AllowList), ALLOWED["key"], (b'{"lab-1": {"public": "k", "role": "agent", "revoked": null}}',)
     ),
 }
+
+
+def main() -> None:
+    """Print all targets."""
+    for name, target in TARGETS.items():
+        print(SLOW_RUNS if target.slow else RUNS, name)
+
+
+if __name__ == "__main__":
+    main()
