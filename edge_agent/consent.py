@@ -7,17 +7,19 @@ stills are sent, only under one that says so.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, datetime
 from datetime import time as clock_time
 from pathlib import Path
 from typing import Any
 
-from sentry_proto.durable import write_durable
+from sentry_proto.durable import give_to_owner, make_folders, write_durable
 from sentry_proto.errors import ConsentMissing, InputError, StorageError
 from sentry_proto.limits import MAX_TEXT
 
@@ -107,14 +109,16 @@ class ConsentBook:
         if until is not None and until <= now:
             raise InputError("a consent must last beyond now")
         record = Consent(uuid.uuid4().hex, participant, now, until, None, text_version, video, stills)
-        self._save([*self.records, record])
+        with self._alone():
+            self._save([*self.records, record])
         return record
 
     def withdraw(self, participant: str, now: float) -> int:
         """End all of a participant's live records; returns how many there were."""
-        ended = [record for record in self.records if record.participant == participant and record.live(now)]
-        if ended:
-            self._save([replace(r, withdrawn=now) if r in ended else r for r in self.records])
+        with self._alone():
+            ended = [record for record in self.records if record.participant == participant and record.live(now)]
+            if ended:
+                self._save([replace(r, withdrawn=now) if r in ended else r for r in self.records])
         return len(ended)
 
     def live(self, participant: str, now: float) -> Consent | None:
@@ -150,6 +154,20 @@ class ConsentBook:
     def withdrawn_ids(self) -> frozenset[str]:
         """Records under which nothing may be sent any longer."""
         return frozenset(record.consent_id for record in self.records if record.withdrawn is not None)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other process changes the records meanwhile: a grant must not write over a withdrawal."""
+        lock = self.path.with_name(".consent.lock")
+        try:
+            make_folders(self.path.parent, 0o700)
+            with lock.open("a") as file:
+                give_to_owner(lock)
+                fcntl.flock(file, fcntl.LOCK_EX)
+                self._stamp = None
+                yield
+        except OSError as error:
+            raise StorageError(f"the consent records {self.path} cannot be changed: {error.strerror}") from error
 
     def _save(self, records: list[Consent]) -> None:
         text = json.dumps([asdict(record) for record in records], indent=1)

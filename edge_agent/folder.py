@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import IO
 
+from sentry_proto.durable import make_folders
 from sentry_proto.errors import StorageError
 
 
@@ -17,7 +18,7 @@ def make_folder(folder: Path) -> None:
         StorageError: if it cannot be made or written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(folder, 0o700)
     except OSError as error:
         raise StorageError(f"cannot make the data folder {folder}: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -30,7 +30,7 @@ from platformdirs import user_data_path
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Root
 
-from sentry_proto.durable import write_durable
+from sentry_proto.durable import give_to_owner, make_folders, write_durable
 from sentry_proto.errors import EnvironmentFault, InputError, KeyFileError
 from sentry_proto.keys import (
     CONTROL,
@@ -135,7 +135,7 @@ def init(folder: Path, host: str, port: int, now: datetime, custody: Custody = O
         raise InputError(f"the port must be between 1 and 65533 (three in a row are used), not {port}")
     if home.server_key.exists() or home.offline.exists():
         raise InputError(f"{folder} already holds a trainer's keys; choose another folder or move them away")
-    home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folders(home.folder, 0o700)
     offline = offline_keys.make(home.offline, custody)
     online = OnlineSigners(*(CryptoSigner.generate_ed25519() for _ in ONLINE))
     keep_online(home, online)
@@ -270,6 +270,7 @@ def hold_lock(path: Path, refusal: str, *, wait: bool = False) -> Iterator[None]
         EnvironmentFault: with `refusal`, if another process holds it and `wait` is false.
     """
     with path.open("a") as file:
+        give_to_owner(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:

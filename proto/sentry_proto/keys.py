@@ -114,6 +114,10 @@ class AllowList:
         self._stamp, self._entries, self._by_key = stamp, entries, by_key
         return True
 
+    def close(self) -> None:
+        """Let nobody in until the file has been read again."""
+        self._stamp, self._by_key = None, {}
+
     def name_of(self, public: str, role: str) -> str | None:
         """The name enrolled with this key for this role, or None."""
         name, found = self._by_key.get(public, (None, None))

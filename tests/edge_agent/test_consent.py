@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -141,3 +142,27 @@ def test_where_nobody_is_asked_nobody_can_withdraw(book: ConsentBook) -> None:
     permit = Permit(book, None, "puppet")
     permit.check(time.monotonic() + 10)
     assert permit.consent_id == "puppet"
+
+
+def test_two_processes_that_change_the_records_lose_no_withdrawal(tmp_path: Path) -> None:
+    path = tmp_path / "consent.json"
+    people = [f"P{number:02d}" for number in range(10)]
+    for who in people:
+        ConsentBook(path).grant(who, None, NOW)
+
+    def grant() -> None:
+        for number in range(10):
+            ConsentBook(path).grant(f"Q{number:02d}", None, NOW)
+
+    def withdraw() -> None:
+        for who in people:
+            ConsentBook(path).withdraw(who, NOW + 1)
+
+    threads = [threading.Thread(target=work) for work in (grant, withdraw)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    records = ConsentBook(path).records
+    assert len(records) == 20
+    assert [r.participant for r in records if r.live(NOW + 2)] == [f"Q{number:02d}" for number in range(10)]
