@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS counts (model_version INTEGER NOT NULL, participant T
 
 @dataclass(frozen=True)
 class Totals:
-    """Records of this stream ever; `sent = acked + spooled + dropped`."""
+    """Records of this file ever; `sent = acked + spooled + dropped`."""
 
     sent: int
     acked: int
@@ -81,7 +81,7 @@ class Outbox:
         quota: most bytes of records.
 
     Attributes:
-        stream: 32 hex digits, made with the file.
+        stream: 32 hex digits, made with the file, or by `renew`.
         trouble: why records cannot be spooled now; empty when they can.
         last_refusal: the trainer's reason for the last record that it refused.
 
@@ -147,7 +147,7 @@ class Outbox:
     # ---- reading ------------------------------------------------------------------------------------------------
 
     def totals(self) -> Totals:
-        """Where all records of this stream are."""
+        """Where all records of this file are."""
         with self._lock:
             sent, acked, dropped = self._db.execute("SELECT sent, acked, dropped FROM totals").fetchone()
             return Totals(sent + self._lost, acked, self._spooled, dropped + self._lost)
@@ -237,6 +237,25 @@ class Outbox:
         """
         self.last_refusal = reason
         self._settle([sequence], "dropped")
+
+    def renew(self) -> None:
+        """Begin a new stream: this file is an older copy of itself, and its numbers were given to other records.
+
+        The counts of scored windows begin anew with it; what the lost copy had counted stands at the trainer.
+
+        Raises:
+            StorageError: as `ack`.
+        """
+        stream = uuid.uuid4().hex
+
+        def change() -> tuple[int, int]:
+            self._db.execute("UPDATE totals SET stream = ?", (stream,))
+            self._db.execute("DELETE FROM counts")
+            return 0, 0
+
+        with self._lock:
+            self._write(change)
+            self.stream = stream
 
     def withdraw(self, consent_ids: Collection[str]) -> int:
         """Drop what was recorded under consents that are withdrawn; returns how many records that were.

@@ -147,7 +147,9 @@ class Uplink:
         if isinstance(frame, Ack):
             acked += frame.sequences
         elif isinstance(frame, Refusal):
-            if frame.sequence:
+            if frame.stream:
+                self._begin_anew(frame)
+            elif frame.sequence:
                 log.warning("the trainer refused record %d: %s", frame.sequence, frame.reason)
                 self._settle(lambda: self._outbox.refuse(frame.sequence, frame.reason))
         else:
@@ -157,6 +159,15 @@ class Uplink:
                 self._on_offsets(frame.offsets)
                 if frame.wanted:
                     self._on_wanted(frame.wanted)
+
+    def _begin_anew(self, refusal: Refusal) -> None:
+        """Go on in a new stream, unless that was done since this was sent."""
+        if refusal.stream != self._outbox.stream:
+            return
+        log.warning("a new stream begins at record %d: %s", refusal.sequence, refusal.reason)
+        self._settle(self._outbox.renew)
+        if refusal.stream != self._outbox.stream:
+            self._session.begin_anew(self._outbox.stream, time.monotonic())
 
     def _settle(self, change: Callable[[], None]) -> None:
         try:

@@ -121,9 +121,10 @@ class Fleet:
             return [(name, *self._unsaved.pop(name)) for name in names]
 
     def put_back(self, beats: Iterable[tuple[str, Heartbeat, float]]) -> None:
-        """Return what could not be saved, unless something newer has come."""
+        """Return what could not be saved, unless something newer has come; it waits behind the others."""
         with self._lock:
-            self._unsaved = {name: (beat, seen) for name, beat, seen in beats} | self._unsaved
+            for name, beat, seen in beats:
+                self._unsaved.setdefault(name, (beat, seen))
 
     def describe(self, enrolled: Iterable[str], now: Moment) -> list[dict[str, Any]]:
         """One entry per enrolled agent, also for those that never called, as the control API gives it."""

@@ -9,6 +9,7 @@ in one transaction and only then acknowledges them:
     Hello                                  -> Welcome
     Item that breaks the contract          -> Refusal(sequence)
     Item                                   -> commit -> Ack(sequences); a duplicate is acked again
+    Item with the number of another        -> Refusal(sequence, stream): the agent begins a new stream
     Heartbeat                              -> the fleet
 """
 
@@ -29,7 +30,7 @@ from sentry_proto.tasks import Task
 from sentry_proto.types import Ack, Heartbeat, Hello, Item, Offset, Pulse, Record, Refusal, TrainerFrame, Window
 from trainer_service.fleet import Fleet, Moment
 from trainer_service.neighbours import LOOK_BACK_S, Neighbours
-from trainer_service.store import Arrival, Store
+from trainer_service.store import REUSED, Arrival, Store, Unstorable
 
 log = logging.getLogger(__name__)
 
@@ -132,9 +133,19 @@ class Intake:
             return
         try:
             self._store.keep_heartbeats(unsaved)
+        except Unstorable:
+            self._save_each(unsaved)
         except StorageError as error:
             self._fleet.put_back(unsaved)
             log.warning("heartbeats not stored: %s", error)
+
+    def _save_each(self, beats: list[tuple[str, Heartbeat, float]]) -> None:
+        """Leave out the one that the database refuses, which must not hold up the others."""
+        for beat in beats:
+            try:
+                self._store.keep_heartbeats([beat])
+            except StorageError as error:
+                log.warning("a heartbeat of %s is left out: %s", beat[0], error)
 
     def _session(self, message: Message, now: Moment) -> TrainerSession:
         """The sender's session, begun with its first message; a route that another key has now is another peer."""
@@ -149,15 +160,15 @@ class Intake:
         except RequestRefused as fault:
             return self._refusal(0, fault)
 
-    def _refusal(self, sequence: int, fault: Exception) -> Refusal:
+    def _refusal(self, sequence: int, fault: Exception, stream: str = "") -> Refusal:
         self.counts["refused items" if sequence else "refused frames"] += 1
-        return Refusal(sequence, str(fault)[: limits.MAX_WORDS])
+        return Refusal(sequence, str(fault)[: limits.MAX_WORDS], stream)
 
     def _commit(self, arrivals: list[tuple[bytes, Arrival]], now: Moment) -> list[Reply]:
         if not arrivals:
             return []
         try:
-            refused = self._store.ingest([arrival for _, arrival in arrivals], now.wall)
+            refused = self._store_records([arrival for _, arrival in arrivals], now.wall)
         except StorageError as error:
             log.warning("%d records not stored and not acknowledged: %s", len(arrivals), error)
             self.counts["unstored items"] += len(arrivals)
@@ -168,9 +179,20 @@ class Intake:
             if reason is None:
                 acked[route].append(arrival.sequence)
             else:
-                replies.append((route, self._refusal(arrival.sequence, RequestRefused(reason))))
+                stream = arrival.stream if reason == REUSED else ""
+                replies.append((route, self._refusal(arrival.sequence, RequestRefused(reason), stream)))
         self.counts["acked items"] += sum(map(len, acked.values()))
         return [*replies, *((route, Ack(tuple(sequences))) for route, sequences in acked.items())]
+
+    def _store_records(self, arrivals: list[Arrival], now: float) -> list[str | None]:
+        """As `Store.ingest`; a record that the database refuses is refused, and the others are stored without it."""
+        try:
+            return self._store.ingest(arrivals, now)
+        except Unstorable as error:
+            if len(arrivals) == 1:
+                log.warning("a record of %s is refused: %s", arrivals[0].agent, error)
+                return ["the trainer's database does not take this record"]
+        return [reason for arrival in arrivals for reason in self._store_records([arrival], now)]
 
 
 def _checked(record: Record, tasks: Mapping[str, Task]) -> Record:

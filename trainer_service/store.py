@@ -15,9 +15,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 from sqlalchemy.dialects.postgresql import Insert, insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from sentry_proto.errors import StorageError
+from sentry_proto.limits import MAX_GROWTH
 from sentry_proto.types import Alert, Heartbeat, Prediction, Record, Stratum, Window
 from trainer_service import erasure, migrations, schema, self_reports
 from trainer_service.copies import copy_database
@@ -30,6 +31,10 @@ WEEK_S, MONDAY_S = 604_800, 259_200
 def week_of(seconds: float) -> int:
     """The number of a UTC week, Monday to Sunday; week 0 holds the Unix epoch."""
     return int((seconds + MONDAY_S) // WEEK_S)
+
+
+class Unstorable(StorageError):
+    """The database works and refuses what it was given: one row among many, and no reason to try it again."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,8 @@ class Store:
     def _reworded(self) -> Iterator[None]:
         try:
             yield
+        except (DataError, IntegrityError, OverflowError) as error:
+            raise Unstorable(f"the database {name_of(self.database)} does not take this: {error}") from error
         except DBAPIError as error:
             raise StorageError(f"the database {name_of(self.database)} failed: {error.orig}") from error
 
@@ -174,6 +181,9 @@ def _put(connection: Connection, arrival: Arrival, now: float) -> str | None:
     return _put_alert(connection, arrival.agent, arrival.record, now)
 
 
+REUSED = "another record of this stream has this number: the agent's outbox is an older copy of itself"
+"""Why a record is refused that will be taken in a new stream."""
+
 _PUT_WINDOW = insert(schema.windows).on_conflict_do_nothing()
 SHARED = ("window_id", "agent", "participant", "session", "start", "model_version", "stratum")
 """Columns of a window that its scores repeat."""
@@ -206,8 +216,12 @@ def _put_window(connection: Connection, arrival: Arrival, window: Window, now: f
             connection.execute(schema.scores.insert(), [_score(row, window, one) for one in window.predictions])
         return None
     table = schema.windows.c
-    key = (table.agent == arrival.agent, table.stream == arrival.stream, table.sequence == arrival.sequence)
-    if connection.execute(select(table.row).where(*key)).first():
+    columns = (table.agent, table.stream, table.sequence, table.record)
+    held = connection.execute(select(*columns).where(table.window_id == window.window_id)).first()
+    if held is None:
+        return REUSED
+    same_number = (held.stream, held.sequence) == (arrival.stream, arrival.sequence)
+    if held.agent == arrival.agent and (same_number or held.record == arrival.data):
         return None
     return "another record already has this window id"
 
@@ -288,7 +302,7 @@ def _keep_counts(connection: Connection, beats: Iterable[tuple[str, Heartbeat, f
         before = known.get(tuple(row[name] for name in COUNTED), 0)
         if row["windows"] > before:
             grown.append(row)
-            weekly.append({**row, "windows": row["windows"] - before, "week": week})
+            weekly.append({**row, "windows": min(row["windows"] - before, MAX_GROWTH), "week": week})
     if grown:
         connection.execute(_KEEP_COUNTS, grown)
         connection.execute(_ADD_TO_WEEK, [{k: v for k, v in row.items() if k != "stream"} for row in weekly])

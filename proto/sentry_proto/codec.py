@@ -258,7 +258,7 @@ def _heartbeat(message: pb.Heartbeat) -> Heartbeat:
 
 
 def _count(message: pb.ScoredCount) -> ScoredCount:
-    _require(message.windows < 2**63, "count.windows", message.windows)
+    _require(message.windows < limits.MAX_SCORED, "count.windows", message.windows)
     return ScoredCount(
         model_version=message.model_version,
         participant=_text(message.participant, "count.participant"),
@@ -295,7 +295,9 @@ def decode_trainer_frame(data: bytes) -> TrainerFrame:
     if body == "ack":
         return Ack(tuple(message.ack.sequences))
     if body == "refusal":
-        return Refusal(message.refusal.sequence, _text(message.refusal.reason, "refusal.reason", limits.MAX_WORDS))
+        refusal = message.refusal
+        stream = _hex_id(refusal.stream, "refusal.stream") if refusal.stream else ""
+        return Refusal(refusal.sequence, _text(refusal.reason, "refusal.reason", limits.MAX_WORDS), stream)
     if body == "pulse":
         pulse = message.pulse
         _require(0 <= pulse.audit_probability <= 1, "pulse.audit_probability", pulse.audit_probability)

@@ -21,6 +21,12 @@ MAX_TASKS = 32
 MAX_CLASSES = 32
 MAX_COUNTS = 4_096
 
+MAX_SCORED = 1 << 40
+"""Windows in one count: sums of many stay within 64 bits."""
+
+MAX_GROWTH = 1 << 24
+"""By how much a count grows between two heartbeats that are stored; a window every 5 s for two years and a half."""
+
 MAX_STILLS = 3
 """Pictures that one window carries."""
 

@@ -74,12 +74,14 @@ class Ack(_message.Message):
     def __init__(self, sequences: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Refusal(_message.Message):
-    __slots__ = ("sequence", "reason")
+    __slots__ = ("sequence", "reason", "stream")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     reason: str
-    def __init__(self, sequence: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    stream: str
+    def __init__(self, sequence: _Optional[int] = ..., reason: _Optional[str] = ..., stream: _Optional[str] = ...) -> None: ...
 
 class Pulse(_message.Message):
     __slots__ = ("time", "model_version", "audit_probability", "offsets", "wanted")

@@ -4,7 +4,8 @@
       | Hello(stream, layout)  ----------> |    on every new connection; repeated with backoff until welcomed
       | <---------- Welcome(credit, model) |    or Refusal(0, reason): wrong protocol or layout, no such key
       | Item(1) ... Item(credit) --------> |    at most `credit` in flight
-      | <------------------ Ack(sequences) |    only after the commit; Refusal(sequence) for a bad item
+      | <------------------ Ack(sequences) |    only after the commit; Refusal(sequence) for a bad item;
+      |                                    |    Refusal(sequence, stream) if another item has this number there
       | Heartbeat -------------------------> |  every second, and at once when another model runs
       | <--------- Pulse(time, model)      |    every second, and at once when a bundle is published
 
@@ -14,18 +15,21 @@ The agent's end, and what moves it:
     greeting  --Welcome-->                     open        items and heartbeats flow
     open      --silence, or no ack in time-->  greeting    a Hello at once
     open      --Refusal(0)-->                  greeting    a Hello after the longest backoff
+    any       --a new stream-->                greeting    a Hello at once
     any       --connection lost-->             away
 
 The trainer's end has one state: a peer is there from its first frame until it was silent for `FORGET_S`, sent bytes
 that are no frame, or lost its key. An item tells its own stream and layout, so it needs no Hello before it.
 
 Delivery is at least once: on leaving `open`, whatever is in flight counts as unsent, and the spool still has it. The
-store's unique key (agent, stream, sequence) makes it exactly once.
+store's unique key (agent, stream, sequence) makes it exactly once. A spool that was put back from an older copy of its
+machine gives a number twice: the trainer sees that the records differ, and the agent goes on in a new stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 
 from sentry_proto import codec, limits
 from sentry_proto.errors import RequestRefused
@@ -97,9 +101,15 @@ class AgentSession:
                 self.refusal, self._backoff = reason, LONGEST_BACKOFF_S
                 if self.state == OPEN:
                     self._enter(GREETING, now, LONGEST_BACKOFF_S)
-            case Refusal(sequence=sequence):
+            case Refusal(sequence=sequence, stream=""):
                 self._in_flight.pop(sequence, None)
         return frame
+
+    def begin_anew(self, stream: str, now: float) -> None:
+        """From now on all items go out in this stream."""
+        self._hello = replace(self._hello, stream=stream)
+        if self.state != AWAY:
+            self._enter(GREETING, now)
 
     def due(self, now: float, spool: Spool, heartbeat: Callable[[], Heartbeat]) -> Iterator[bytes]:
         """What is to be sent now: a greeting, or as many items as there is credit for, and the heartbeat.

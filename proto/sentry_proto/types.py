@@ -274,10 +274,15 @@ class Ack:
 
 @dataclass(frozen=True)
 class Refusal:
-    """This sequence will never be accepted; sequence 0 means the whole session (the `Hello`)."""
+    """This sequence will never be accepted; sequence 0 means the whole session (the `Hello`).
+
+    Attributes:
+        stream: in which another record has this sequence: the same record is taken in a new one. Empty otherwise.
+    """
 
     sequence: int
     reason: str
+    stream: str = ""
 
 
 @dataclass(frozen=True)

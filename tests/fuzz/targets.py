@@ -133,7 +133,7 @@ TARGETS: dict[str, Target] = {
         ALLOWED["peer"],
         tuple(
             codec.encode_trainer_frame(f)
-            for f in (Welcome(1, 64, 2), Ack((1, 2)), Refusal(3, "no"), Pulse(1.0, 2, 0.5))
+            for f in (Welcome(1, 64, 2), Ack((1, 2)), Refusal(3, "no", "5" * 32), Pulse(1.0, 2, 0.5))
         ),
     ),
     "record": Target(

@@ -72,7 +72,16 @@ def test_an_agent_frame_survives_the_wire(frame: Hello | Item) -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", [Welcome(1, 64, 3), Ack((1, 2, 9)), Refusal(4, "unknown task"), Pulse(12.5, 2, 0.2), OFFSET, WANTING]
+    "frame",
+    [
+        Welcome(1, 64, 3),
+        Ack((1, 2, 9)),
+        Refusal(4, "unknown task"),
+        Refusal(5, "taken", "5" * 32),
+        Pulse(12.5, 2, 0.2),
+        OFFSET,
+        WANTING,
+    ],
 )
 def test_a_trainer_frame_survives_the_wire(frame: TrainerFrame) -> None:
     assert codec.decode_trainer_frame(codec.encode_trainer_frame(frame)) == frame

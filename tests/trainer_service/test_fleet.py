@@ -52,6 +52,14 @@ def test_unsaved_heartbeats_are_taken_once_and_can_be_put_back() -> None:
     assert sorted((name, beat.fps) for name, beat, _ in fleet.take_unsaved()) == [("lab-1", 3.0), ("lab-2", 2.0)]
 
 
+def test_what_could_not_be_saved_waits_behind_the_others() -> None:
+    fleet = Fleet({})
+    for name in ("lab-1", "lab-2", "lab-3"):
+        fleet.heard(name, heartbeat(), THEN)
+    fleet.put_back(fleet.take_unsaved(1))
+    assert [name for name, *_ in fleet.take_unsaved(2)] == ["lab-2", "lab-3"]
+
+
 def test_those_that_waited_longest_are_saved_first() -> None:
     fleet = Fleet({})
     for turn in range(2):

@@ -20,6 +20,7 @@ from sentry_proto.types import (
     Pulse,
     Record,
     Refusal,
+    ScoredCount,
     TrainerFrame,
     Welcome,
 )
@@ -30,7 +31,7 @@ from trainer_service.enrolment import Enrolment
 from trainer_service.fleet import Fleet, Moment
 from trainer_service.ingest import Intake, Message
 from trainer_service.keyring import Home
-from trainer_service.store import Store
+from trainer_service.store import Arrival, Store
 
 THEN = Moment(1_750_000_000.0, 100.0)
 ROUTE = b"route"
@@ -166,6 +167,31 @@ def test_heartbeats_reach_the_fleet_and_the_store(bench: Bench, store: Store) ->
     assert (entry["alive"], entry["fps"]) == (True, 12.5)
     bench.intake.save_heartbeats()
     assert store.last_heartbeats()["lab-1"][0]["fps"] == 12.5
+
+
+@pytest.mark.promise("S1")
+def test_a_count_beyond_all_windows_ends_the_session(bench: Bench) -> None:
+    beat = heartbeat(counts=(ScoredCount(1, "P01", "stress", False, 2**63 - 1),))
+    assert [type(reply) for reply in bench.say(beat)] == [Refusal]
+    assert bench.intake.unsaved() == 0
+
+
+def test_a_heartbeat_that_the_database_refuses_holds_up_no_other(bench: Bench, store: Store) -> None:
+    bench.fleet.heard("bad", heartbeat(counts=(ScoredCount(1, "P01", "stress", False, 2**70),)), THEN)
+    bench.fleet.heard("good", heartbeat(), THEN)
+    bench.intake.save_heartbeats()
+    assert list(store.last_heartbeats()) == ["good"]
+    assert bench.intake.unsaved() == 0
+
+
+def test_a_record_that_the_database_refuses_is_refused_and_the_others_are_stored(bench: Bench, store: Store) -> None:
+    bad = window(hex_id(2), model_version=2**70)
+    arrivals = [
+        (ROUTE, Arrival("lab-1", STREAM, n, record, b"")) for n, record in enumerate((window(hex_id(1)), bad), 1)
+    ]
+    replies = [reply for _, reply in bench.intake._commit(arrivals, THEN)]
+    assert Ack((1,)) in replies
+    assert [reply.sequence for reply in replies if isinstance(reply, Refusal)] == [2]
 
 
 def test_a_pulse_carries_the_offsets_of_whom_the_agent_watches_and_of_nobody_else(bench: Bench, home: Home) -> None:

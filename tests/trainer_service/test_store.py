@@ -8,11 +8,12 @@ from sqlalchemy import func, select
 
 from sentry_proto.codec import decode_record
 from sentry_proto.errors import StorageError
+from sentry_proto.limits import MAX_GROWTH, MAX_SCORED
 from sentry_proto.types import ScoredCount, Window
 from tests.sentry_proto.records import alert, heartbeat, prediction, window
 from tests.trainer_service.conftest import arrival, hex_id
 from trainer_service import schema
-from trainer_service.store import Store
+from trainer_service.store import REUSED, Store, Unstorable
 
 
 def count(store: Store, table: str) -> int:
@@ -40,8 +41,16 @@ def test_a_repeated_record_is_stored_once_and_not_refused(store: Store) -> None:
 
 def test_a_taken_window_id_is_refused(store: Store) -> None:
     assert store.ingest([arrival(window(hex_id(1)), 1)], 0.0) == [None]
-    for other in (arrival(window(hex_id(1)), 2), arrival(window(hex_id(1)), 1, agent="lab-2")):
+    for other in (arrival(window(hex_id(1), seed=9), 2), arrival(window(hex_id(1)), 1, agent="lab-2")):
         assert store.ingest([other], 0.0) == ["another record already has this window id"]
+    assert store.ingest([arrival(window(hex_id(1)), 2)], 0.0) == [None], "the same record under another number"
+    assert count(store, "windows") == 1
+
+
+def test_the_number_of_another_record_is_not_acknowledged(store: Store) -> None:
+    assert store.ingest([arrival(window(hex_id(1)), 1)], 0.0) == [None]
+    assert store.ingest([arrival(window(hex_id(2)), 1)], 0.0) == [REUSED]
+    assert count(store, "windows") == 1
 
 
 @pytest.mark.parametrize("ends", [(None, 1_750_000_060.0), (1_750_000_060.0, None)], ids=["in order", "out of order"])
@@ -58,6 +67,25 @@ def test_another_agent_cannot_end_an_alert(store: Store) -> None:
     assert store.ingest([stranger], 0.0) == ["another agent's alert already has this id"]
     with store.read() as connection:
         assert connection.execute(select(schema.alerts.c.end)).all() == [(None,)]
+
+
+@pytest.mark.promise("S1")
+def test_absurd_counts_of_one_agent_break_no_sum(store: Store) -> None:
+    most = ScoredCount(1, "P01", "stress", False, MAX_SCORED - 1)
+    for number in range(20):
+        store.keep_heartbeats([("lab-1", heartbeat(stream=hex_id(number), counts=(most,)), 1.0)])
+    store.keep_heartbeats([("lab-2", heartbeat(counts=(dataclasses.replace(most, windows=7),)), 1.0)])
+    assert store.scored_with(1) == {"lab-1": 20 * (MAX_SCORED - 1), "lab-2": 7}
+    with store.read() as connection:
+        weekly = connection.scalars(select(schema.weekly_counts.c.windows).order_by(schema.weekly_counts.c.agent)).all()
+    assert weekly == [20 * MAX_GROWTH, 7]
+    assert all(isinstance(windows, int) for windows in weekly)
+
+
+def test_what_the_database_refuses_is_told_apart_from_a_disk_that_fails(store: Store) -> None:
+    too_many = ScoredCount(1, "P01", "stress", False, 2**70)
+    with pytest.raises(Unstorable, match="does not take this"):
+        store.keep_heartbeats([("lab-1", heartbeat(counts=(too_many,)), 1.0)])
 
 
 def test_counts_never_fall(store: Store) -> None:
