@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import zmq
 
 from sentry_proto.curve import Gatekeeper
-from sentry_proto.errors import StorageError
+from sentry_proto.errors import EnvironmentFault, StorageError
 from sentry_proto.keys import AGENT, CONTROL, Endpoints
 from sentry_proto.tasks import DEFAULT_TASKS, Task, load_tasks
 from sentry_proto.watchdog import watchdog
@@ -117,10 +117,13 @@ def running(settings: Settings) -> Iterator[Trainer]:
 
     Raises:
         KeyFileError: if the folder holds no trainer's keys.
-        EnvironmentFault: if another trainer runs on the same folder, or an address is taken.
+        EnvironmentFault: if another trainer runs on the same folder, a restore into it is not complete, or an address
+            is taken.
         StorageError: if the store cannot be opened.
     """
     home = settings.home
+    if home.restoring.exists():
+        raise EnvironmentFault(f"a restore into {home.folder} was interrupted; repeat it before the trainer starts")
     server = keyring.load_server_key(home)
     signers = keyring.load_online_signers(home)
     allowed = Enrolment(home.enrolled)

@@ -8,8 +8,11 @@
 
 The offline keys are in no backup. They stay on their own medium, because with them a thief may change who signs.
 
-Agents refuse metadata that is older than what they have seen. So a restore signs the old state again with numbers far
-above any that could have been published since the backup.
+Agents refuse metadata and heads that are older than what they have seen. So a restore signs the old state again with
+numbers far above any that could have been published since the backup, and the trainer's next version is above too.
+
+Keys that were revoked since the backup stand in its list as enrolled. So a restore names all that it would let in, and
+asks whom not.
 """
 
 from __future__ import annotations
@@ -20,23 +23,29 @@ import json
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sentry_proto.durable import sync_folder, write_durable
+from sentry_proto.durable import make_folders, sync_folder, write_durable
 from sentry_proto.errors import InputError, StorageError
 from trainer_service import keyring
 from trainer_service.copies import copy_database, restore_database
 from trainer_service.database import Database
 from trainer_service.keyring import Home
-from trainer_service.publisher import Publisher
+from trainer_service.publisher import CANARY, TIMESTAMP, Publisher
 
 FORMAT = 1
 LEAP = 1_000_000
 """By how much a restore raises the numbers of the metadata: a publication every second for eleven days."""
+
+VERSIONS_LEAP = 1_000
+"""By how much it raises the number of the next version: a publication every minute and a half for a day."""
+
+Admit = Callable[[dict[str, str]], Collection[str]]
+"""Told who is enrolled in the backup, each with role and day, it says whose key is not to be let in any more."""
 
 ATTEMPTS = 5
 DATABASE, MANIFEST = "database", "manifest.json"
@@ -82,14 +91,19 @@ def back_up(home: Home, database: Database, out: Path, now: datetime, *, secrets
 
 def _consistent(home: Home, database: Database, copy: Path) -> dict[str, bytes]:
     """Copy the database, and return the files that go with it: nothing was published between the two."""
-    timestamp = home.repository / "metadata" / "timestamp.json"
     for _ in range(ATTEMPTS):
-        before = timestamp.read_bytes()
+        before = _timestamps(home)
         members = dict(_public(home))
         copy_database(database, copy)
-        if timestamp.read_bytes() == before:
+        if _timestamps(home) == before:
             return members
     raise StorageError("the trainer publishes all the time; try again in a minute")
+
+
+def _timestamps(home: Home) -> list[bytes]:
+    """What all agents are offered, and what canaries are: every publication, and every step of a trial, changes one."""
+    places = (home.repository / folder / TIMESTAMP for folder in ("metadata", CANARY))
+    return [path.read_bytes() for path in places if path.exists()]
 
 
 def _public(home: Home) -> Iterator[tuple[str, bytes]]:
@@ -121,14 +135,14 @@ def _write(out: Path, members: dict[str, bytes], copy: Path, now: datetime, post
         os.fsync(file.fileno())
 
 
-def restore(file: Path, home: Home, database: Database, now: datetime) -> Restored:
-    """Put a backup into a folder that holds no trainer, or only its keys.
+def restore(file: Path, home: Home, database: Database, now: datetime, admit: Admit = lambda enrolled: ()) -> Restored:
+    """Put a backup into a folder that holds no trainer, only its keys, or what an interrupted restore has left.
 
-    Everything is checked before anything is written; the database comes last but for the renewed signatures.
+    Everything is checked before anything is written; the database comes last, and until then no trainer starts there.
 
     Raises:
-        InputError: if the file is no backup, is damaged, belongs to the other kind of database, or the keys are
-            neither in it nor in the folder.
+        InputError: if the file is no backup, is damaged, belongs to the other kind of database, the keys are neither
+            in it nor in the folder, or `admit` refuses.
         StorageError: if something is there already or cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix="sentry-restore-") as folder:
@@ -136,7 +150,8 @@ def restore(file: Path, home: Home, database: Database, now: datetime) -> Restor
         kind = "postgresql" if isinstance(database, str) else "sqlite"
         if manifest["database"] != kind:
             raise InputError(f"{file} holds a {manifest['database']} database: restore it with the same --database")
-        if home.repository.exists() or home.enrolled.exists():
+        again = home.restoring.exists()
+        if not again and (home.repository.exists() or home.enrolled.exists()):
             raise StorageError(
                 f"{home.folder} holds a trainer already; restore into an empty folder, then exchange them"
             )
@@ -146,12 +161,37 @@ def restore(file: Path, home: Home, database: Database, now: datetime) -> Restor
             raise InputError(
                 f"the backup holds no keys: put {', '.join(missing)} into {home.folder} from where you keep them first"
             )
-        home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        restore_database(Path(folder) / DATABASE, database)
+        enrolled = _admitted(Path(folder) / home.enrolled.name, admit, now)
+        make_folders(home.folder, 0o700)
+        write_durable(home.restoring, b"")
         for name in names:
             write_durable(home.folder / name, (Path(folder) / name).read_bytes())
-    Publisher(home.repository, keyring.load_online_signers(home)).renew(now, LEAP)
+        write_durable(home.enrolled, enrolled)
+        _outbid(home, now)
+        if again and isinstance(database, Path):
+            database.unlink(missing_ok=True)
+        restore_database(Path(folder) / DATABASE, database)
+    home.restoring.unlink()
+    sync_folder(home.folder)
     return Restored(str(manifest["taken"]), len(names) + 1)
+
+
+def _admitted(path: Path, admit: Admit, now: datetime) -> bytes:
+    """The allow-list without those who are not to be let in."""
+    entries = json.loads(path.read_bytes())
+    named = {name: f"{e['role']}, enrolled {e['enrolled'][:10]}" for name, e in entries.items() if e["revoked"] is None}
+    for name in admit(named):
+        if name not in named:
+            raise InputError(f"nobody is enrolled under the name {name!r} in this backup")
+        entries[name]["revoked"] = now.astimezone(UTC).isoformat(timespec="seconds")
+    return json.dumps(entries, indent=1).encode()
+
+
+def _outbid(home: Home, now: datetime) -> None:
+    """Sign what was offered again, above all that agents can have seen since."""
+    publisher = Publisher(home.repository, keyring.load_online_signers(home))
+    floor = max(publisher.current_version(), publisher.tried_version(), publisher.floor()) + VERSIONS_LEAP
+    publisher.renew(now, LEAP, floor)
 
 
 def _unpack(file: Path, folder: Path) -> dict[str, Any]:

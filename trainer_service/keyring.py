@@ -93,6 +93,11 @@ class Home:
         return self.folder / "store.sqlite"
 
     @property
+    def restoring(self) -> Path:
+        """There while a backup is being restored into the folder, and after a restore that was interrupted."""
+        return self.folder / ".restoring"
+
+    @property
     def root_metadata(self) -> Path:
         """The trust anchor that every new key file carries; agents follow the chain from any older one."""
         metadata = self.repository / "metadata"

@@ -55,6 +55,7 @@ PUBLISH_WAIT_S = 8.0
 BY_ROLLBACK = "rollback"
 BY_ERROR = "online error"
 BY_THRESHOLD = "threshold"
+BY_RESTORE = "restore"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class Learner(threading.Thread):
         self._observed: stream_feed.Extent | None = (0, 0, 0, 0)
         self._drifted: float | None = None
         self._next_renewal = 0.0
+        self._outbid = False
         self.personal = PersonalOffsets(store, tasks)
         self._born = time.time()
         self.rollout = rollout or Rollout(store, publisher)
@@ -201,6 +203,7 @@ class Learner(threading.Thread):
             looks = [request for request in batch if isinstance(request, _Look)]
             if looks and not self._stopping:
                 self._try(self._look, any(look.by_hand for look in looks))
+            self._try(self._outbid_the_lost)
             self._try(self._judge_trial)
             self._try(self.personal.refresh)
             self._try(self._observe)
@@ -447,9 +450,20 @@ class Learner(threading.Thread):
         self.rollout.publish(model, decisions, first, entry)
         self._on_published()
 
+    def _outbid_the_lost(self) -> None:
+        """After a restore agents may run versions that went with the disk: offer the live heads above their numbers."""
+        if self._outbid or self._stopping:
+            return
+        floor, live = self._publisher.floor(), self.model_version
+        if 0 < live <= floor:
+            words = f"restored from a backup: the heads of version {live} go on, above the numbers that may be lost"
+            self._republish(live, BY_RESTORE, words)
+        self._outbid = True
+
     def _next_version(self) -> int:
         with self._store.read() as connection:
-            return max(registry.highest_version(connection), self._publisher.current_version()) + 1
+            known = registry.highest_version(connection)
+        return max(known, self._publisher.current_version(), self._publisher.floor()) + 1
 
     def _record_waiting(self, evidence: Iterable[_Evidence]) -> None:
         now = time.time()

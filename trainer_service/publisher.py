@@ -34,6 +34,9 @@ from trainer_service.repository import (
 
 CANARY, TIMESTAMP = "canary", "timestamp.json"
 
+FLOOR = "x-sentry-floor"
+"""In the metadata of heads; every later signature carries it on."""
+
 KEPT = 20
 """How many old states stay on the disk for agents that are in the middle of fetching one."""
 
@@ -86,13 +89,24 @@ class Publisher:
         self._write(self._for_all, self._for_canaries.read_bytes())
         self._for_canaries.unlink()
 
-    def renew(self, now: datetime, step: int = 1) -> None:
-        """Sign the current state again, before its signatures run out, with numbers that are higher by `step`."""
+    def renew(self, now: datetime, step: int = 1, floor: int = 0) -> None:
+        """Sign the current state again, before its signatures run out.
+
+        Args:
+            now: this moment.
+            step: by how much the numbers of the metadata rise.
+            floor: versions of bundles up to this one count as given from now on; 0 for no change.
+        """
         newest = self._newest()
         if self._is_trial(newest):
-            self._sign(self._for_canaries, self._offered(newest), now, step + 1)
-        self._sign(self._for_all, self._offered(self._timestamp(self._for_all)), now, step, above=newest)
+            self._sign(self._for_canaries, self._offered(newest), now, step + 1, floor=floor)
+        offered = self._offered(self._timestamp(self._for_all))
+        self._sign(self._for_all, offered, now, step, above=newest, floor=floor)
         self._prune()
+
+    def floor(self) -> int:
+        """The version up to which all may have been given by a trainer whose disk was lost; 0 for none."""
+        return int(self._heads(self._snapshot(self._newest())).unrecognized_fields.get(FLOOR, 0))
 
     def _put(self, version: int, bundle: bytes) -> dict[str, TargetFile]:
         target = TargetFile.from_data(TARGET, bundle, ["sha256"])
@@ -107,12 +121,15 @@ class Publisher:
         now: datetime,
         steps: int = 1,
         above: Timestamp | None = None,
+        floor: int = 0,
     ) -> None:
         """Sign a state with numbers so many steps above the newest, and make `place` its timestamp."""
         timestamp = above or self._newest()
         snapshot = self._snapshot(timestamp)
         heads = self._heads(snapshot)
         heads.targets = offered
+        if floor:
+            heads.unrecognized_fields[FLOOR] = floor
         heads.version += steps
         heads.expires = snapshot.expires = expiry(now, ONLINE_LIFE)
         snapshot.meta[f"{HEADS}.json"] = MetaFile(heads.version)

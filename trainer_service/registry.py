@@ -58,7 +58,8 @@ class Decision:
     """What the learner decided about one task.
 
     Attributes:
-        trigger: `labels`, `time`, `drift`, `by hand`, `rollback`, `online error`, `threshold` or `canary`.
+        trigger: `labels`, `time`, `drift`, `by hand`, `rollback`, `online error`, `threshold`, `canary` or
+            `restore`.
         verdict: `published`, `canary` (offered to canaries only), `refused` or `waiting`.
         candidate: the version that the candidate has or would have had; None if there was no candidate.
         parent: the version that was live before.

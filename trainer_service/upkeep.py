@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     back_up.add_argument("--with-keys", action="store_true", help="with the trainer's secret keys (see SECURITY.md)")
     restore = commands.add_parser("restore", parents=[common], help="make a trainer from a backup")
     restore.add_argument("file", type=Path, help="a backup")
+    restore.add_argument("--revoke", metavar="NAME", action="append", default=[], help="let this key in no more")
+    restore.add_argument("--yes", action="store_true", help="let all others in that are enrolled in the backup")
     remove = commands.add_parser("retention", parents=[common], help="delete what is older than the study's limit")
     remove.add_argument("--days", type=float, required=True, help="the limit, counted from the arrival")
     remove.add_argument("--dry-run", action="store_true", help="say only what would go")
@@ -54,8 +57,24 @@ def _back_up(arguments: argparse.Namespace, home: Home, database: Database) -> s
 
 
 def _restore(arguments: argparse.Namespace, home: Home, database: Database) -> str:
-    found = backup.restore(arguments.file, home, database, datetime.now(UTC))
+    found = backup.restore(
+        arguments.file, home, database, datetime.now(UTC), lambda enrolled: _admit(arguments, enrolled)
+    )
     return f"restored what was there at {found.taken}: {found.files} files; start it with: sentry-trainer serve"
+
+
+def _admit(arguments: argparse.Namespace, enrolled: Mapping[str, str]) -> list[str]:
+    """Say whom the backup lets in, and have that confirmed: a key that was revoked since is among them."""
+    names: list[str] = arguments.revoke
+    print("this backup lets in, also whom you have revoked since it was made:")
+    print("\n".join(f"  {name} ({words})" for name, words in enrolled.items() if name not in names) or "  nobody")
+    if arguments.yes:
+        return names
+    if not sys.stdin.isatty():
+        raise InputError("nothing was restored: repeat it with --yes, and with --revoke NAME for each to be kept out")
+    if input("let these in? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise InputError("nothing was restored: name those to be kept out with --revoke NAME")
+    return names
 
 
 def _retention(arguments: argparse.Namespace, home: Home, database: Database) -> str:

@@ -11,11 +11,15 @@ import pytest
 from sqlalchemy import func, select
 from tuf.api.metadata import Metadata, Timestamp
 
-from sentry_proto.errors import InputError, KeyFileError, StorageError
+from sentry_proto.errors import EnvironmentFault, InputError, KeyFileError, StorageError
+from sentry_proto.keys import AGENT
 from tests.sentry_proto.records import window
 from tests.trainer_service.conftest import NOW, arrival, hex_id
 from trainer_service import backup, keyring, schema
+from trainer_service.app import Settings, running
+from trainer_service.copies import copy_database
 from trainer_service.database import Database
+from trainer_service.enrolment import Enrolment
 from trainer_service.keyring import Home
 from trainer_service.publisher import Publisher
 from trainer_service.store import Store
@@ -139,3 +143,103 @@ def test_a_damaged_backup_is_refused_and_nothing_written(home: Home, tmp_path: P
     with pytest.raises(InputError, match=r"damaged|cannot read|no backup"):
         backup.restore(file, new, new.database, NOW)
     assert not new.folder.exists()
+
+
+def test_whom_a_restore_lets_in_is_asked_first(home: Home, tmp_path: Path) -> None:
+    Store(home.database).close()
+    for name in ("lab-1", "lab-2", "old"):
+        keyring.enroll(home, name, tmp_path / name, AGENT, NOW)
+    keyring.revoke(home, "old", NOW)
+    backup.back_up(home, home.database, tmp_path / "backup", NOW, secrets=True)
+    new, asked = Home(tmp_path / "new"), []
+
+    def admit(enrolled: dict[str, str]) -> list[str]:
+        asked.append(enrolled)
+        return ["lab-2"]
+
+    backup.restore(tmp_path / "backup", new, new.database, NOW, admit)
+    day = "enrolled 2026-06-01"
+    assert asked == [{"control": f"control, {day}", "lab-1": f"agent, {day}", "lab-2": f"agent, {day}"}]
+    assert Enrolment(new.enrolled).names(AGENT) == ["lab-1"]
+    other = Home(tmp_path / "other")
+    with pytest.raises(InputError, match="nobody is enrolled under the name 'lab-9' in this backup"):
+        backup.restore(tmp_path / "backup", other, other.database, NOW, lambda _: ["lab-9"])
+    assert not other.folder.exists()
+
+
+STEPS = {
+    "before the files": ("write_durable", 1),
+    "among the files": ("write_durable", 5),
+    "before the signatures": ("_outbid", 0),
+    "after the signatures": ("_outbid", 1),
+    "before the database": ("restore_database", 0),
+    "after the database": ("restore_database", 1),
+}
+"""Where a restore is killed: in which part of its work, and after how many of them."""
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_interrupted_restore_can_be_repeated_and_runs_no_trainer(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    store = Store(home.database)
+    store.ingest([arrival(window(hex_id(n)), n) for n in range(1, 4)], 0.0)
+    store.close()
+    backup.back_up(home, home.database, tmp_path / "backup", NOW, secrets=True)
+    new = Home(tmp_path / "new")
+    work, most = STEPS[step]
+    whole, done = getattr(backup, work), []
+
+    def killed(*arguments: object) -> None:
+        done.append(1)
+        if len(done) <= most:
+            whole(*arguments)
+        if len(done) >= most:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, work, killed)
+        with pytest.raises(KeyboardInterrupt):
+            backup.restore(tmp_path / "backup", new, new.database, NOW)
+    with pytest.raises(EnvironmentFault, match="was interrupted; repeat it"), running(Settings(new)):
+        pass
+    backup.restore(tmp_path / "backup", new, new.database, NOW)
+    restored = Store(new.database)
+    assert windows(restored) == 3
+    restored.close()
+    assert not new.restoring.exists()
+
+
+def test_a_backup_in_a_trial_holds_one_state_of_it(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store(home.database).close()
+    publisher = Publisher(home.repository, keyring.load_online_signers(home))
+    publisher.publish(1, b"heads", NOW)
+    copied: list[int] = []
+
+    def copy(database: Database, out: Path) -> Path:
+        if not copied:  # a trial begins while the database is copied for the first time
+            publisher.ask({"lab-1": 0.0})
+            publisher.try_out(2, b"tried heads", NOW)
+        copied.append(publisher.tried_version())
+        return copy_database(database, out)
+
+    monkeypatch.setattr(backup, "copy_database", copy)
+    backup.back_up(home, home.database, tmp_path / "backup", NOW, secrets=True)
+    assert copied == [2, 2], "the first copy does not go with the files"
+    new = Home(tmp_path / "new")
+    backup.restore(tmp_path / "backup", new, new.database, NOW)
+    assert Publisher(new.repository, keyring.load_online_signers(new)).tried_version() == 2
+
+
+def test_versions_after_a_restore_are_above_all_that_may_be_lost(home: Home, tmp_path: Path) -> None:
+    Store(home.database).close()
+    publisher = Publisher(home.repository, keyring.load_online_signers(home))
+    publisher.publish(7, b"heads", NOW)
+    backup.back_up(home, home.database, tmp_path / "backup", NOW, secrets=True)
+    new = Home(tmp_path / "new")
+    backup.restore(tmp_path / "backup", new, new.database, NOW)
+    restored = Publisher(new.repository, keyring.load_online_signers(new))
+    assert restored.floor() == 1_007
+    restored.publish(1_008, b"next", NOW)
+    restored.renew(NOW)
+    assert restored.floor() == 1_007, "later signatures carry it on"
