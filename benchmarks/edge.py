@@ -46,7 +46,7 @@ from edge_agent.sources import Frame, Source
 from edge_agent.sources.camera import LiveSource
 from edge_agent.sources.file import FileSource
 from edge_agent.state import State
-from edge_agent.watch import Watch
+from edge_agent.watch import NoTrial, Watch
 from perception import face, pose
 from perception.chain import FrameResult, Image, Perception
 from perception.emotion import ExpressionModel
@@ -164,7 +164,7 @@ def make_loop(source: Source, capture: Capture, chain: Perception, schedule: Sch
     state = State(heads=Heads(bundle(), DEFAULT_TASKS))
     permit = Permit(ConsentBook(Path(os.devnull)), None, NOT_NEEDED)
     selector = Selector(np.random.default_rng(0), 0.05, 30)
-    watch = Watch(Observer(selector), state, permit, lambda records, scored: None, lambda version: None)
+    watch = Watch(Observer(selector), state, permit, lambda records, scored: None, NoTrial())
     pipeline = FeaturePipeline(chain, "", "")
     return Loop(source, capture, pipeline, watch, state, permit, duration, threading.Event(), schedule)
 

@@ -1,5 +1,6 @@
 # Build from the repository's root: docker build -f docker/edge.Dockerfile -t sentry-edge .
-# With a GPU: docker/compose.gpu.yaml.
+# What to watch is said when it is run: docker run ... sentry-edge run --source /recording --participant P01 --metrics 9101
+# docker/compose.yaml does so; with a GPU: docker/compose.gpu.yaml.
 FROM python:3.11.14-slim-bookworm AS build
 ARG EXTRAS=edge,metrics
 ARG PACKAGES=
@@ -26,4 +27,4 @@ VOLUME ["/var/lib/sentry"]
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9101/metrics', timeout=4)"]
 ENTRYPOINT ["sentry-agent", "--log-format", "json"]
-CMD ["run", "--metrics", "9101"]
+CMD ["--help"]

@@ -83,10 +83,12 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         seen_by = expression.sha256
         observer = preview.observer(selector, seen_by) if preview else Observer(selector, seen_by)
         spool, shelve = (link.outbox.put, link.shelf.put) if link else (discard, discard)
-        watch = Watch(observer, state, permit, spool, slots.confirm, shelve, Stills() if options.stills else None)
+        watch = Watch(observer, state, permit, spool, slots, shelve, Stills() if options.stills else None)
         alive = stack.enter_context(closing(watchdog()))
         frames = capture(source, stop)
-        loop = Loop(source, frames, pipeline, watch, state, permit, options.duration, stop, schedule, alive.passed)
+        loop = Loop(
+            source, frames, pipeline, watch, state, permit, options.duration, stop, schedule, alive.passed, alive.waits
+        )
         figures = partial(figures_of, loop, watch)
         stack.enter_context(offering(options.metrics, figures, state, link, state.rate.value))
         trouble = "; ".join(filter(None, (slots.words, approved.words)))
@@ -160,7 +162,8 @@ def report(
 
 def source_options(options: RunOptions, stop: threading.Event) -> SourceOptions:
     """The part of the options that concerns the source."""
-    return SourceOptions(options.source, options.participant, options.speed, options.fps, options.loop, stop)
+    of = options
+    return SourceOptions(of.source, of.participant, of.speed, of.fps, of.loop, stop, of.wait_for_camera)
 
 
 def make_selector(options: RunOptions) -> Selector:

@@ -43,14 +43,17 @@ class LiveCapture:
 
     Attributes:
         read, dropped: frames that came, and those that were replaced before anyone took them.
+        arrived: when the frame that was taken last had come, monotonic seconds.
     """
 
     def __init__(self, source: Source, stop: threading.Event, stall_s: float | None = None) -> None:
         self._source, self._stop, self._stall_s = source, stop, stall_s
         self._ready = threading.Condition()
         self._slot: Frame | None = None
+        self._came = self.arrived = 0.0
         self._generation = 0
         self._error: Exception | None = None
+        self._lost = False
         self._last = time.monotonic()
         self.read = self.dropped = 0
         self._start_reader()
@@ -67,7 +70,7 @@ class LiveCapture:
                 if generation != self._generation:
                     return
                 if frame is None:
-                    self._last = time.monotonic()
+                    self._last, self._lost = time.monotonic(), True
                 else:
                     self._put(frame)
         except Exception as error:  # the loop's thread raises it
@@ -80,7 +83,7 @@ class LiveCapture:
             self.read += 1
             self.dropped += self._slot is not None
             self._slot = frame
-            self._last = time.monotonic()
+            self._last = self._came = time.monotonic()
             self._ready.notify()
 
     def __iter__(self) -> Iterator[Frame | None]:
@@ -101,8 +104,13 @@ class LiveCapture:
                 self._ready.wait(IDLE_S)
             if self._error is not None:
                 raise self._error
-            frame, self._slot = self._slot, None
+            frame, self._slot, self.arrived = self._slot, None, self._came
             return frame
+
+    def heard_of_loss(self) -> bool:
+        """Whether the reader has said since the last question that its device is gone; one that hangs says nothing."""
+        lost, self._lost = self._lost, False
+        return lost
 
     def restart(self) -> None:
         """Interrupt the running reader and start another; the source limits how often its device is reopened."""
@@ -119,11 +127,17 @@ class DirectCapture:
     def __init__(self, source: Source) -> None:
         self._source = source
         self.read = 0
+        self.arrived = 0.0
 
     def __iter__(self) -> Iterator[Frame | None]:
         for frame in self._source.frames():
             self.read += frame is not None
+            self.arrived = time.monotonic()
             yield frame
+
+    def heard_of_loss(self) -> bool:
+        """A recording has no device that could be gone."""
+        return False
 
     def restart(self) -> None:
         """A recording that stands still is as it is."""

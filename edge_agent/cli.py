@@ -81,6 +81,7 @@ def _run(options: argparse.Namespace) -> int:
             loop=options.loop,
             every_frame=options.every_frame,
             provider=options.provider,
+            wait_for_camera=options.wait_for_camera,
             metrics=address(options.metrics) if options.metrics else None,
             preview=options.preview,
             preview_picture=options.preview_picture,
@@ -310,6 +311,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--quota", type=_megabytes, default=256, help="most MB of records waiting for the trainer (default: 256)")
     add("--duration", type=_positive, help="seconds of the source after which to end")
     add("--loop", action="store_true", help="begin a recording anew at its end")
+    add("--wait-for-camera", action="store_true", help="begin without it, and take it when it comes: for services")
     add("--preview", type=int, metavar="PORT", help="show points, estimates and alerts in a browser on this machine")
     add("--preview-picture", action="store_true", help="the camera's picture, too; needs a consent with --video")
     add(

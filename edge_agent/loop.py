@@ -61,6 +61,7 @@ class Loop:
         stop: ends the loop.
         schedule: which frames are used; told how the work on a live source goes. All are if None.
         passed: told, in monotonic seconds, that a frame went through everything.
+        waits: told, in monotonic seconds, that none can: the source says that its device is gone.
     """
 
     def __init__(
@@ -75,8 +76,9 @@ class Loop:
         stop: threading.Event,
         schedule: Schedule | None = None,
         passed: Callable[[float], None] = lambda now: None,
+        waits: Callable[[float], None] = lambda now: None,
     ) -> None:
-        self._schedule, self._passed = schedule or Schedule(EVERY_FRAME), passed
+        self._schedule, self._passed, self._waits = schedule or Schedule(EVERY_FRAME), passed, waits
         self._skipped = 0
         self._source, self._capture, self._pipeline, self._consumer = source, capture, pipeline, consumer
         self._state, self._permit, self._duration, self._stop = state, permit, duration, stop
@@ -165,9 +167,8 @@ class Loop:
         now = time.monotonic()
         self._passed(now)
         if self._source.live:
-            age_s = time.time() - frame.time
-            self.timings.add({"capture_to_feature": 1000 * age_s})
-            self._schedule.worked(now, now - began, age_s)
+            self.timings.add({"capture_to_feature": 1000 * (time.time() - frame.time)})
+            self._schedule.worked(now, now - began, now - self._capture.arrived)
 
     def _begin_session(self, frame: Frame) -> None:
         self._take(*self._pipeline.start_session(frame.participant, frame.session))
@@ -188,6 +189,8 @@ class Loop:
         if silent_s > UNPLUGGED_S:
             self._state.camera = CameraState.UNPLUGGED
         self._consumer.idle(time.time(), silent_s)
+        if self._capture.heard_of_loss():
+            self._waits(now)
 
     def _watch_frozen(self, now: float) -> None:
         if self._state.camera is not CameraState.FROZEN:

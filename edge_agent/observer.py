@@ -57,6 +57,11 @@ def usable(features: FeatureWindow) -> bool:
     return all(np.isfinite(array).all() for array in arrays) and face_share(features) >= MIN_FACE_SHARE
 
 
+def scorable(features: FeatureWindow) -> bool:
+    """Whether heads look at it: it is usable, and the person has a past to be compared with."""
+    return usable(features) and features.baseline.seconds > 0
+
+
 class Observer:
     """Judges the windows of one stream, across participants and sessions.
 

@@ -1,13 +1,14 @@
 """The accepted model bundles on the disk: the one that runs and the one before it.
 
     <version>-<digest>.onnx    a bundle, written once
-    slots.json                 the pointer: which bundle is current, which is previous, how often the current one
-                               has been started without proving itself, and what was given up
+    slots.json                 the pointer: which bundle is current, which is previous, in how many runs the current
+                               one was tried without proving itself, and what was given up
 
 Only the pointer is ever replaced, atomically and durably, after the bundle that it names is on the disk; so a kill at
 any moment leaves the old state or the new one. Nothing on the disk is trusted: every load compares the digest and
-repeats the golden test, and a current bundle that fails, or that was started `MOST_TRIALS` times and never confirmed,
-gives way to the previous.
+repeats the golden test, and a current bundle that fails, or that was tried `MOST_TRIALS` times and never confirmed,
+gives way to the previous. It is tried when a window is laid before it: a run that ends without one, for want of a
+camera or of a face, says nothing about a bundle.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ class Table:
             return self
         return replace(self, current=slot, previous=self.current, trials=0)
 
-    def started(self) -> Table:
-        """The current bundle is about to be run."""
+    def tried(self) -> Table:
+        """The current bundle is about to score."""
         return replace(self, trials=self.trials + 1)
 
     def confirmed(self) -> Table:
@@ -86,7 +87,7 @@ class Slots:
         self._load = load
         self._lock = threading.Lock()  # the updater accepts while the loop confirms
         self._table = self._read()
-        self._version = 0
+        self._version = self._tried = 0
         self.words = ""
 
     def start(self) -> Heads | None:
@@ -106,7 +107,6 @@ class Slots:
                 self.words = f"gave up {slot.file}: {error}"
                 self._note(self._table.gave_up())
             else:
-                self._note(self._table.started())
                 self._version = heads.version
                 return heads
         return None
@@ -127,7 +127,7 @@ class Slots:
         make_folder(self._folder)
         write_durable(self._folder / slot.file, bundle)
         with self._lock:
-            self._set(self._table.accepted(slot).started())
+            self._set(self._table.accepted(slot))
             self._version = heads.version
         self._prune()
         return heads
@@ -141,8 +141,17 @@ class Slots:
         if sha256 in self._table.given_up:
             raise MalformedMessage("the offered bundle has failed on this machine before")
 
+    def trying(self, version: int) -> None:
+        """This version is about to score: if it is current and was not tried in this run, that counts until it has."""
+        if version == self._tried:
+            return
+        with self._lock:
+            if version == self._version:
+                self._tried = version
+                self._note(self._table.tried())
+
     def confirm(self, version: int) -> None:
-        """This version has scored, or ended cleanly: if it is current, its starts no longer count against it."""
+        """This version has scored, or ended cleanly: if it is current, its trials no longer count against it."""
         with self._lock:
             if self._table.trials and version == self._version:
                 self._note(self._table.confirmed())

@@ -39,6 +39,7 @@ class RunOptions:
         metrics: host and port at which figures are offered to Prometheus; None for nowhere.
         preview: port of the live preview on this machine; 0 for any free one, None for no preview.
         preview_picture: whether the preview shows the camera's picture, which the consent must cover.
+        wait_for_camera: whether the run begins without its camera or stream, and takes it when it comes.
         stills: whether windows that are sent carry small pictures without the face, which the consent must cover.
     """
 
@@ -57,6 +58,7 @@ class RunOptions:
     every_frame: bool = False
     provider: str = "auto"
     metrics: tuple[str, int] | None = None
+    wait_for_camera: bool = False
     preview: int | None = None
     preview_picture: bool = False
     stills: bool = False

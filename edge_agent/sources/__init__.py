@@ -12,7 +12,7 @@ from edge_agent.sources import camera
 from edge_agent.sources.base import Frame, Source
 from edge_agent.sources.camera import STALL_S, LiveSource, camera_present, without_credentials
 from edge_agent.sources.file import FileSource
-from edge_agent.sources.isolated import IsolatedDevice
+from edge_agent.sources.isolated import OPEN_S, IsolatedDevice
 from perception.pictures import ImageFolder
 from perception.video import VideoFile
 
@@ -36,6 +36,7 @@ class SourceOptions:
         fps: most frames a second; None for all.
         loop: whether a recording begins anew at its end.
         stop: set to end the run.
+        wait: whether a camera or stream may come later.
     """
 
     spec: str
@@ -44,6 +45,7 @@ class SourceOptions:
     fps: float | None = None
     loop: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
+    wait: bool = False
 
 
 def is_live(spec: str) -> bool:
@@ -55,7 +57,7 @@ def open_source(options: SourceOptions) -> Source:
     """Open a source.
 
     Raises:
-        CameraError: a camera or stream cannot be opened.
+        CameraError: a camera or stream cannot be opened, and shall not be waited for.
         MediaError: a recording cannot be read.
     """
     spec, stop = options.spec, options.stop
@@ -75,5 +77,5 @@ def open_source(options: SourceOptions) -> Source:
 def _live(name: str, opener: str, options: SourceOptions, present: Callable[[], bool] = lambda: True) -> LiveSource:
     open_device = partial(IsolatedDevice, f"{camera.__name__}:{opener}", options.spec)
     first = open_device()
-    open_s = max(STALL_S, 3 * first.wait_ready())
+    open_s = OPEN_S if options.wait else min(max(STALL_S, 3 * first.wait_ready()), OPEN_S)
     return LiveSource(name, open_device, options.participant, options.stop, options.fps, present, first, open_s)

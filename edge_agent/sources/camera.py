@@ -2,11 +2,12 @@
 
 A device is reopened when a read fails; where one blocks, `edge_agent.capture` interrupts it and starts `frames` anew.
 Attempts wait 1, 2, 4, ... 12 s for one another and are at most 5 in any minute. A local camera that is unplugged is
-not tried at all until its device is back, so that it can be reopened at once.
+not tried at all until its device is back, so that it can be reopened at once. Why one cannot be opened is logged once.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import threading
@@ -24,6 +25,8 @@ from edge_agent.sources.device import Device, Shot, StreamClock, driver_time
 from perception.pictures import as_bgr, fitted, is_picture
 from perception.video import Thinner
 from sentry_proto.errors import CameraError
+
+log = logging.getLogger(__name__)
 
 MOST_REOPENS = 5
 REOPEN_SPAN_S = 60.0
@@ -101,6 +104,7 @@ class LiveSource:
         self._budget = ReopenBudget()
         self._index = 0
         self._turn = 0
+        self._trouble = ""
         self._waiting: Device | None = first or opener()
         self._device: Device | None = None
         self._open_s, self.patience_s = open_s, STALL_S
@@ -118,7 +122,8 @@ class LiveSource:
             self._device, self.patience_s = device, self._open_s
             try:
                 yield from self._read(device, thinner, turn)
-            except CameraError:  # found out late that it cannot be opened
+            except CameraError as error:  # found out late that it cannot be opened
+                self._tell(str(error))
                 yield None
             finally:
                 device.release()
@@ -136,6 +141,11 @@ class LiveSource:
         except CameraError:
             return None
 
+    def _tell(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            log.warning("no picture from %s yet: %s", self.name, trouble)
+        self._trouble = trouble
+
     def _goes_on(self, turn: int) -> bool:
         return turn == self._turn and not self._stop.is_set()
 
@@ -148,6 +158,7 @@ class LiveSource:
             if turn == self._turn:
                 self.patience_s = STALL_S
             self._budget.healed()
+            self._trouble = ""
             if thinner.passes(shot[0]):
                 yield Frame(fitted(image), shot[0], self._participant, self._session, self._index)
                 self._index += 1

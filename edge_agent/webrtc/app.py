@@ -119,7 +119,7 @@ def serve(
 
         forget()
         spool, shelve = (link.outbox.put, link.shelf.put) if link else (discard, discard)
-        kit = Kit(agent, consents, spool, slots.confirm, selectors.make, models, expression.sha256, shelve)
+        kit = Kit(agent, consents, spool, slots, selectors.make, models, expression.sha256, shelve)
         lobby, board = Lobby(house, invites(run.data_dir), kit, forget), Board(agent)
         log.info("%s", start_line(options, agent, expression.provider, slots.words or approved.words))
         alive = stack.enter_context(closing(watchdog()))

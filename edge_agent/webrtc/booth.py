@@ -19,7 +19,7 @@ from edge_agent.loop import Loop
 from edge_agent.observer import Observer
 from edge_agent.sources.base import session_name
 from edge_agent.state import State
-from edge_agent.watch import Shelve, Spool, Watch, discard
+from edge_agent.watch import Shelve, Spool, Trial, Watch, discard
 from edge_agent.webrtc.source import PeerSource
 from perception.chain import Perception
 from perception.emotion import ExpressionModel
@@ -44,7 +44,7 @@ class Kit:
         agent: names the running heads and the personal offsets.
         consents: this machine's records.
         spool: takes records and counts, from any thread.
-        on_scored: told the model version that has scored a window.
+        trial: told the model versions that are about to score a window, and that have.
         selector: makes the selection rule of one booth.
         perception: makes the models of one booth.
         expression: hex SHA-256 of the expression model among them; empty not to say.
@@ -54,7 +54,7 @@ class Kit:
     agent: State
     consents: ConsentBook
     spool: Spool
-    on_scored: Callable[[int], None]
+    trial: Trial
     selector: Callable[[], Selector]
     perception: Callable[[Schedule], Perception]
     expression: str = ""
@@ -110,7 +110,7 @@ class Booth:
 
     def _work(self) -> None:
         kit, schedule = self._kit, Schedule(LEVELS)
-        watch = Watch(self._observer, kit.agent, self._permit, kit.spool, kit.on_scored, kit.shelve)
+        watch = Watch(self._observer, kit.agent, self._permit, kit.spool, kit.trial, kit.shelve)
         with kit.perception(schedule) as perception:
             pipeline, frames = FeaturePipeline(perception, "", ""), capture(self.source, self._stop)
             self._loop = Loop(

@@ -1,8 +1,9 @@
 """Tells systemd that a service works, by sd_notify(3): a line of text to a datagram socket.
 
 The watchdog is fed only by work that is done: the agent's when a frame has passed through all of the chain, the
-trainer's when all its threads live. A process that merely lives, with one stage in a deadlock or a camera that gives
-nothing, is restarted after `WatchdogSec`. Without systemd all this does nothing.
+trainer's when all its threads live. A process that merely lives, with one stage in a deadlock, or a reader of which
+nothing is heard, is restarted after `WatchdogSec`. An agent whose reader says that the camera is gone is left alone:
+nothing can pass then, and a restart brings no camera back. Without systemd all this does nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Watchdog:
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
         self._interval = timeout_s / 4 if timeout_s else None
         self._fed = float("-inf")
-        self._ready = False
+        self._status = ""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
 
     @classmethod
@@ -37,9 +38,16 @@ class Watchdog:
 
     def passed(self, now: float) -> None:
         """Work was done at `now`, monotonic seconds; the first time this says that the service is ready."""
-        if not self._ready:
-            self._ready = True
-            self._send("READY=1\nSTATUS=working")
+        self._feed(now, "working")
+
+    def waits(self, now: float) -> None:
+        """There was no work at `now`, since the camera is known to be gone; a service that waits is ready, too."""
+        self._feed(now, "waiting for the camera")
+
+    def _feed(self, now: float, status: str) -> None:
+        if status != self._status:
+            self._send(f"STATUS={status}" if self._status else f"READY=1\nSTATUS={status}")
+            self._status = status
         if self._interval is not None and now - self._fed >= self._interval:
             self._fed = now
             self._send("WATCHDOG=1")

@@ -90,8 +90,10 @@ def test_an_older_version_is_refused(tmp_path: Path) -> None:
 @pytest.mark.promise("S4")
 def test_two_failed_starts_bring_the_old_bundle_back_for_good(tmp_path: Path) -> None:
     accepted(tmp_path, ONE)
-    Slots(tmp_path, LOAD).accept(TWO)  # and the process dies before a window is scored
-    assert version_of(Slots(tmp_path, LOAD).start()) == 2
+    first = Slots(tmp_path, LOAD)
+    first.accept(TWO)
+    first.trying(2)  # and the process dies before the window is scored
+    assert tried(tmp_path) == 2
     found = Slots(tmp_path, LOAD)
     assert version_of(found.start()) == 1
     with pytest.raises(MalformedMessage, match="failed on this machine before"):
@@ -101,6 +103,23 @@ def test_two_failed_starts_bring_the_old_bundle_back_for_good(tmp_path: Path) ->
     assert found.accept(THREE).version == 3
 
 
+def tried(folder: Path) -> int:
+    """The version that an agent starts with, and that dies at its first window."""
+    found = Slots(folder, LOAD)
+    version = version_of(found.start())
+    found.trying(version)
+    found.trying(version)  # of one run, the second window is no second trial
+    return version
+
+
+def test_runs_that_end_before_there_was_anything_to_score_say_nothing_about_a_bundle(tmp_path: Path) -> None:
+    accepted(tmp_path, ONE)
+    Slots(tmp_path, LOAD).accept(TWO)
+    for _ in range(5):
+        assert version_of(Slots(tmp_path, LOAD).start()) == 2
+    assert [tried(tmp_path) for _ in range(3)] == [2, 2, 1], "and neither do they excuse it"
+
+
 def version_of(heads: Heads | None) -> int:
     return heads.version if heads else 0
 
@@ -108,8 +127,10 @@ def version_of(heads: Heads | None) -> int:
 def test_only_the_version_that_scored_is_confirmed(tmp_path: Path) -> None:
     found = accepted(tmp_path, ONE)
     found.accept(TWO)
+    found.trying(2)
+    found.trying(1)
     found.confirm(1)  # a window that was under way with the old heads says nothing about the new ones
-    assert version_of(Slots(tmp_path, LOAD).start()) == 2
+    assert tried(tmp_path) == 2
     assert version_of(Slots(tmp_path, LOAD).start()) == 1
 
 

@@ -51,6 +51,19 @@ def test_a_frame_makes_ready_and_feeds_and_nothing_else_does(manager: Manager) -
     assert manager.heard() == ["STOPPING=1"]
 
 
+def test_a_camera_that_is_known_to_be_gone_feeds_too_and_says_so(manager: Manager) -> None:
+    watchdog = Watchdog(manager.address, 20.0)
+    watchdog.waits(100.0)
+    assert manager.heard() == ["READY=1", "STATUS=waiting for the camera", "WATCHDOG=1"]
+    watchdog.waits(101.0)
+    assert manager.heard() == []
+    watchdog.passed(102.0)
+    assert manager.heard() == ["STATUS=working"]
+    watchdog.passed(105.0)
+    assert manager.heard() == ["WATCHDOG=1"]
+    watchdog.close()
+
+
 def test_the_environment_names_the_manager(manager: Manager) -> None:
     pid = os.getpid()
     named = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "8000000", "WATCHDOG_PID": str(pid)}

@@ -19,7 +19,7 @@ from edge_agent.consent import ConsentBook
 from edge_agent.metrics import AgentCollector
 from edge_agent.outbox import Totals
 from edge_agent.state import State
-from edge_agent.watch import discard
+from edge_agent.watch import NoTrial, discard
 from edge_agent.webrtc import visit as visits
 from edge_agent.webrtc.booth import Kit
 from edge_agent.webrtc.invites import InviteBook, LinkRefused
@@ -43,7 +43,7 @@ class Place:
         self.invites = InviteBook(folder / "invites.json")
         self.consents = ConsentBook(folder / "consent.json")
         self.forgotten: list[frozenset[str]] = []
-        self.kit = Kit(State(), self.consents, discard, lambda version: None, selector, stand_in_for)
+        self.kit = Kit(State(), self.consents, discard, NoTrial(), selector, stand_in_for)
         self.lobby = self.new_lobby()
 
     def new_lobby(self) -> Lobby:
