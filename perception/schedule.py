@@ -11,10 +11,11 @@ What is given up, in this order (`LEVELS`)
     frame beyond 10 a second, and half of what is left of the other looks.
 
 When
-    A machine is too slow where the work takes more than `FULL` of the time, or more than one frame in twenty is older
-    than `LATE_S` when its features are known. One level is given up after each `SPAN_S` of that. One is taken back
-    after `PATIENCE` spans in which the work took less than `EASY` of the time and few frames were late; where that
-    proves too early, the patience doubles, up to `MOST_PATIENCE`.
+    A machine is too slow where the work takes more than `FULL` of the time; or where it takes `EASY` of it, and more
+    than one frame in twenty has been here for longer than `LATE_S` when its features are known. What a network or a
+    camera delays is not counted: no look that is given up would make it better. One level is given up after each
+    `SPAN_S` of that. One is taken back after `PATIENCE` spans in which the work took less than `EASY` of the time;
+    where that proves too early, the patience doubles, up to `MOST_PATIENCE`.
 """
 
 from __future__ import annotations
@@ -93,14 +94,14 @@ class Load:
         self._on_trial = False  # a level was taken back, and has not lasted yet
         self._start: float | None = None
 
-    def worked(self, now: float, spent_s: float, age_s: float) -> None:
-        """A frame's features are known at `now` seconds, after `spent_s` of work, `age_s` after its capture."""
+    def worked(self, now: float, spent_s: float, here_s: float) -> None:
+        """A frame's features are known at `now` seconds, after `spent_s` of work, `here_s` after it arrived."""
         if self._start is None or now < self._start:
             self._begin(now)
             return
         self._busy += spent_s
         self._frames += 1
-        self._late += age_s > LATE_S
+        self._late += here_s > LATE_S
         if now - self._start >= SPAN_S:
             self._judge(self._busy / (now - self._start), self._late / self._frames)
             self._begin(now)
@@ -109,7 +110,7 @@ class Load:
         self._start, self._busy, self._frames, self._late = now, 0.0, 0, 0
 
     def _judge(self, busy: float, late: float) -> None:
-        if busy > FULL or late > LATE_SHARE:
+        if busy > FULL or (busy >= EASY and late > LATE_SHARE):
             self._patience = min(2 * self._patience, MOST_PATIENCE) if self._on_trial else self._patience
             self._on_trial, self._calm = False, 0
             self.level = min(self.level + 1, self._last)
@@ -153,9 +154,9 @@ class Schedule:
         """Which models are due at a frame that is used; ask once for each."""
         return Plan(self._pose.due(t), self._expression.due(t))
 
-    def worked(self, now: float, spent_s: float, age_s: float) -> None:
+    def worked(self, now: float, spent_s: float, here_s: float) -> None:
         """How the work on a live frame went; see `Load.worked`."""
         before = self._load.level
-        self._load.worked(now, spent_s, age_s)
+        self._load.worked(now, spent_s, here_s)
         if self._load.level != before:
             self._set_beats()

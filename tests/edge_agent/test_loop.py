@@ -76,9 +76,9 @@ def frame(index: int, age_s: float = 0.0) -> Frame:
 
 
 def test_what_the_way_to_this_machine_took_is_not_held_against_the_machine() -> None:
-    told = Listened(*(frame(i, age_s=0.5) for i in range(4))).schedule.here
+    told = Listened(*(frame(i, age_s=60.0) for i in range(4))).schedule.here
     assert told
-    assert max(told) < 0.2
+    assert max(told) < 30
 
 
 def test_a_reader_that_says_that_the_camera_is_gone_is_heard_and_one_that_hangs_is_not() -> None:
