@@ -35,6 +35,7 @@ from edge_agent.stills import Stills
 from edge_agent.watch import Watch, discard
 from perception.chain import Perception
 from perception.pipeline import FeaturePipeline
+from perception.providers import clash, installed
 from perception.schedule import EVERY_FRAME, LEVELS, Schedule
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.keys import AGENT, KeyFile
@@ -91,7 +92,7 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         )
         figures = partial(figures_of, loop, watch)
         stack.enter_context(offering(options.metrics, figures, state, link, state.rate.value))
-        trouble = "; ".join(filter(None, (slots.words, approved.words)))
+        trouble = "; ".join(filter(None, (slots.words, approved.words, clash(installed()))))
         log.info("%s", start_line(options, source.name, state, expression.provider, trouble))
         ended_by = drive(loop, link, consents)
         slots.confirm(state.version)

@@ -21,6 +21,7 @@ from edge_agent.updater import FAILURES, SocketFetcher, in_words, offered
 from perception.bundles import BUNDLES, verify
 from perception.chain import Image, Perception
 from perception.emotion import ExpressionModel
+from perception.providers import clash, installed
 from perception.schedule import Schedule
 from sentry_proto.curve import watched_client_socket
 from sentry_proto.errors import CameraError, EnvironmentFault, PeerUnreachable, SentryError
@@ -61,6 +62,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
     images: list[Image] = []
     yield _asked("camera", lambda: look(patient.source, images))
     yield _asked("models", check_models)
+    yield _asked("runtime", lambda: check_runtime(installed()))
     yield _asked("provider", lambda: f"expressions run on {ExpressionModel(provider=patient.provider).provider}")
     yield _asked("speed", lambda: speed(images, patient.provider))
     yield _asked("clock", lambda: clock_words(time.time(), synchronised()))
@@ -113,6 +115,17 @@ def check_models() -> str:
         verify(name)
     Perception().close()
     return "all model files are the released ones, and load"
+
+
+def check_runtime(builds: list[str]) -> str:
+    """Look which builds of ONNX Runtime are installed.
+
+    Raises:
+        EnvironmentFault: two that overwrite each other.
+    """
+    if words := clash(builds):
+        raise EnvironmentFault(words)
+    return f"{' and '.join(builds) or 'a build of ONNX Runtime of your own'} is installed, and no other build beside it"
 
 
 def speed(images: list[Image], provider: str) -> str:

@@ -15,6 +15,7 @@ import onnxruntime
 
 from perception.bundles import sha256
 from perception.emotion import MODEL
+from perception.providers import CPU
 from sentry_proto.bundle import GOLDEN_TOLERANCE, METADATA_KEY, BundleMetadata
 from sentry_proto.errors import LayoutMismatch, MalformedMessage, UnknownTask
 from sentry_proto.limits import MAX_BUNDLE_BYTES
@@ -102,17 +103,12 @@ class Heads:
                 raise MalformedMessage(f"the bundle fails its golden test: {task} is not what the trainer computed")
 
 
-def provider() -> str:
-    """The ONNX Runtime execution provider that this machine offers first; Azure's would call a remote service."""
-    return next(str(name) for name in onnxruntime.get_available_providers() if name != "AzureExecutionProvider")
-
-
 def _session(bundle: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # the heads are tiny
     options.log_severity_level = 4  # a bad bundle is reported by us
     try:
-        return onnxruntime.InferenceSession(bundle, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(bundle, options, providers=[CPU], enable_fallback=0)
     except Exception as error:  # onnxruntime raises its own and plain RuntimeErrors alike
         raise MalformedMessage(f"the bundle is no ONNX graph that runs here: {str(error)[:200]}") from error
 

@@ -11,8 +11,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from perception.bundles import EXPRESSION_MODEL, model_path
-from perception.providers import AUTO, candidates, check_running, offered
-from sentry_proto.errors import MissingDependency
+from perception.providers import AUTO, open_session
+from sentry_proto.errors import EnvironmentFault, MissingDependency, SentryError
 from sentry_proto.layout import EMOTIONS
 from sentry_proto.types import Float32
 
@@ -48,14 +48,14 @@ class ExpressionModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # one camera, one core
         options.log_severity_level = 3
-        wanted = candidates(provider, offered())
         try:
             graph = source.read_bytes()
             self.sha256 = hashlib.sha256(graph).hexdigest()
-            self._session = onnxruntime.InferenceSession(graph, options, wanted)
+            self._session = open_session(provider, graph, options)
+        except SentryError:
+            raise
         except Exception as error:
             raise MissingDependency(f"The expression model {source} cannot be loaded: {error}") from error
-        check_running(provider, self._session)
         outputs = {output.name for output in self._session.get_outputs()}
         if [i.name for i in self._session.get_inputs()] != ["faces"] or not {"probabilities", "embedding"} <= outputs:
             raise MissingDependency(f"{source} is not an expression model: it has other inputs and outputs.")
@@ -79,8 +79,18 @@ class ExpressionModel:
             raise MissingDependency(f"the expression model gives no probabilities of {', '.join(EMOTIONS)}")
 
     def __call__(self, faces: NDArray[np.uint8]) -> Expressions:
-        """Classify face crops, uint8 [N, H, W], grey, of any size."""
-        probabilities, embedding = self._session.run(["probabilities", "embedding"], {"faces": faces})
+        """Classify face crops, uint8 [N, H, W], grey, of any size.
+
+        Raises:
+            EnvironmentFault: the provider has failed, as a GPU does that is gone or full.
+        """
+        try:
+            probabilities, embedding = self._session.run(["probabilities", "embedding"], {"faces": faces})
+        except Exception as error:  # onnxruntime raises its own and plain RuntimeErrors alike
+            raise EnvironmentFault(
+                f"the expression model no longer runs on {self.provider}: {str(error)[:200]}; start anew, or with "
+                "--provider cpu"
+            ) from error
         return Expressions(probabilities, embedding)
 
 

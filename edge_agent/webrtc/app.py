@@ -39,6 +39,7 @@ from edge_agent.webrtc.lobby import House, Lobby
 from edge_agent.webrtc.server import Server
 from edge_agent.webrtc.visit import Visit
 from perception.chain import Perception
+from perception.providers import clash, installed
 from perception.schedule import Schedule
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError
@@ -120,8 +121,9 @@ def serve(
         forget()
         spool, shelve = (link.outbox.put, link.shelf.put) if link else (discard, discard)
         kit = Kit(agent, consents, spool, slots, selectors.make, models, expression.sha256, shelve)
+        trouble = slots.words or approved.words or clash(installed())
         lobby, board = Lobby(house, invites(run.data_dir), kit, forget), Board(agent)
-        log.info("%s", start_line(options, agent, expression.provider, slots.words or approved.words))
+        log.info("%s", start_line(options, agent, expression.provider, trouble))
         alive = stack.enter_context(closing(watchdog()))
         stack.enter_context(offering(run.metrics, lobby.figures, agent, link, lobby.rate))
 

@@ -168,6 +168,7 @@ def test_a_recording_without_a_key_leaves_nothing_behind(tmp_path: Path, capsys:
     assert (report["seconds"], report["face_seconds"]) == (2, 0)
     assert report["camera_states"] == {"no face": 2}
     assert "RECORDING participant P01" in error
+    assert "expressions on CPUExecutionProvider" in error
     assert "nothing leaves this process" in error
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_agent.cli import main
-from edge_agent.doctor import clock_words, synchronised
+from edge_agent.doctor import check_runtime, clock_words, synchronised
 from sentry_proto.errors import EnvironmentFault
 
 
@@ -37,6 +37,7 @@ def test_a_machine_without_a_camera_and_with_a_bad_key(tmp_path: Path, capsys: p
     assert "There is no camera 97" in str(found["camera"]["words"])
     assert found["models"]["well"]
     assert "CPUExecutionProvider" in str(found["provider"]["words"])
+    assert found["runtime"]["well"]
 
 
 @pytest.mark.slow
@@ -47,6 +48,12 @@ def test_a_source_is_looked_at_and_speed_is_told(pictures: Path, capsys: pytest.
     assert "edge-directml" in str(found["provider"]["words"])
     assert "nothing leaves this machine" in str(found["key"]["words"])
     assert "trainer" not in found
+
+
+def test_builds_of_onnx_runtime_that_overwrite_each_other_are_a_finding() -> None:
+    assert "no other build" in check_runtime(["onnxruntime"])
+    with pytest.raises(EnvironmentFault, match="onnxruntime and onnxruntime-gpu overwrite each other"):
+        check_runtime(["onnxruntime", "onnxruntime-gpu"])
 
 
 def test_the_clock() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edge_agent.heads import Heads, provider
+from edge_agent.heads import Heads
 from sentry_proto.bundle import Golden
 from sentry_proto.errors import LayoutMismatch, MalformedMessage, SentryError, UnknownTask
 from sentry_proto.tasks import DEFAULT_TASKS, FOCUS, STRESS, Task
@@ -82,8 +82,3 @@ def test_a_result_that_is_not_finite_is_no_result() -> None:
     )
     for prediction in heads.score(broken):
         assert np.isfinite(prediction.probabilities).all()
-
-
-def test_the_provider_is_one_that_runs_here() -> None:
-    assert provider() != "AzureExecutionProvider"
-    assert provider().endswith("ExecutionProvider")
