@@ -27,7 +27,7 @@ from edge_agent.loop import Loop
 from edge_agent.observer import Observer
 from edge_agent.outbox import Totals
 from edge_agent.preview import Preview
-from edge_agent.preview_server import HOST, serving
+from edge_agent.preview_server import serving
 from edge_agent.slots import Slots
 from edge_agent.sources import PUPPET, SourceOptions, is_live, open_source
 from edge_agent.state import RunOptions, State
@@ -96,7 +96,8 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
         log.info("%s", start_line(options, source.name, state, expression.provider, trouble))
         ended_by = drive(loop, link, consents)
         slots.confirm(state.version)
-        return report(loop, watch, state, source.name, expression.provider, link, ended_by), ended_by
+        told = report(loop, watch, state, source.name, expression.provider, link, ended_by)
+        return told | {"purpose": options.purpose}, ended_by
 
 
 @contextmanager
@@ -210,8 +211,8 @@ def previewing(options: RunOptions, state: State) -> Iterator[Preview | None]:
         yield None
         return
     preview = Preview(state, options.preview_picture)
-    with serving(preview, options.preview) as port:
-        log.info("live preview at http://%s:%d", HOST, port)
+    with serving(preview, options.preview) as address:
+        log.info("live preview at %s", address)
         yield preview
 
 
@@ -222,4 +223,5 @@ def start_line(options: RunOptions, source: str, state: State, provider: str, tr
     where = "features go to the trainer" if options.key else "nothing leaves this process"
     pictures = "small PICTURES without the face go with some of them" if options.stills else "no picture is kept"
     line = f"RECORDING {who} from {source}: {model}, expressions on {provider}, {where}; {pictures}."
+    line += f" Declared purpose: {options.purpose}." if options.purpose else ""
     return f"{line} Note: {trouble}." if trouble else line

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
+from edge_agent.policy import load_policy
 from edge_agent.webrtc.cli import add_webrtc
 from perception.session_metadata import PURPOSES
 from sentry_proto.errors import EnvironmentFault, InputError, MissingDependency, SentryError
@@ -58,6 +59,9 @@ def default_data_dir() -> Path:
 
 
 def _run(options: argparse.Namespace) -> int:
+    policy = load_policy()
+    pictures = options.preview_picture
+    policy.check(preview=options.preview is not None or pictures, video=pictures, stills=options.stills)
     require_libraries()
     from edge_agent.app import run  # noqa: PLC0415 - after the check for system libraries
     from edge_agent.state import RunOptions  # noqa: PLC0415
@@ -86,6 +90,7 @@ def _run(options: argparse.Namespace) -> int:
             preview=options.preview,
             preview_picture=options.preview_picture,
             stills=options.stills,
+            purpose=policy.purpose_of(options.purpose),
         ),
         stop,
     )
@@ -106,6 +111,8 @@ def _summary(report: dict[str, object]) -> str:
 
 
 def _record(options: argparse.Namespace) -> int:
+    policy = load_policy()
+    policy.check(video=options.video)
     require_libraries()
     from edge_agent.record import RecordOptions, record  # noqa: PLC0415 - after the check for system libraries
     from edge_agent.record_terminal import Terminal, standard_input  # noqa: PLC0415
@@ -126,7 +133,7 @@ def _record(options: argparse.Namespace) -> int:
         tasks=tasks,
         speed=options.speed,
         fps=options.fps,
-        purpose=options.purpose,
+        purpose=policy.purpose_of(options.purpose, PURPOSES[0]),
     )
     stop = stop_on_signal()
     signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # a recording in the background goes on, and nobody answers
@@ -162,6 +169,7 @@ def _chosen(option: str, text: str, known: Mapping[str, Choice]) -> tuple[Choice
 
 
 def _extract(options: argparse.Namespace) -> int:
+    purpose = load_policy().purpose_of(options.purpose)
     require_libraries()
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
@@ -171,7 +179,10 @@ def _extract(options: argparse.Namespace) -> int:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(options.video.name, total=None)
         summary = extract(
-            options.video, options.out, lambda done, total: progress.update(task, completed=done, total=total or None)
+            options.video,
+            options.out,
+            lambda done, total: progress.update(task, completed=done, total=total or None),
+            purpose=purpose,
         )
     if options.json:
         print(summary.to_json(), flush=True)
@@ -280,6 +291,7 @@ def _parser() -> argparse.ArgumentParser:
     extract = commands.add_parser("extract", help="write a recording's features as Parquet")
     extract.add_argument("video", type=Path)
     extract.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
+    _add_purpose(extract, "")
     extract.add_argument("--json", action="store_true", help="print a summary as JSON")
     extract.set_defaults(command=_extract)
     consent = commands.add_parser("consent", help="keep consent records").add_subparsers(required=True)
@@ -319,6 +331,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     )
     add("--metrics", metavar="[HOST:]PORT", help="offer figures to Prometheus there; on this machine without HOST")
     _add_provider(run)
+    _add_purpose(run, "")
     add("--every-frame", action="store_true", help="let every model look at every frame, whatever it costs")
     add("--json", action="store_true", help="print a report as JSON at the end")
     _add_data_dir(run)
@@ -338,6 +351,11 @@ def _add_provider(command: argparse.ArgumentParser) -> None:
     command.add_argument("--provider", default="auto", help=f"what runs the expression model: {names} (default: auto)")
 
 
+def _add_purpose(command: argparse.ArgumentParser, otherwise: str) -> None:
+    default = f"this machine's policy, else {otherwise or 'none'}"
+    command.add_argument("--purpose", choices=PURPOSES, help=f"what it is for (default: {default})")
+
+
 def _add_record(record: argparse.ArgumentParser) -> None:
     add = record.add_argument
     add("--participant", required=True, help="pseudonym of who is recorded")
@@ -351,7 +369,7 @@ def _add_record(record: argparse.ArgumentParser) -> None:
     add("--tasks", type=Path, help="task file (TOML); default: stress, focus, anxiety, depression")
     add("--speed", type=_speed, default=1.0, metavar="max|N", help="of a recording or the puppet (default: 1)")
     add("--fps", type=_positive, help="most frames a second")
-    add("--purpose", choices=PURPOSES, default=PURPOSES[0], help="what it is for (default: %(default)s)")
+    _add_purpose(record, PURPOSES[0])
     add("--json", action="store_true", help="print a report as JSON at the end")
     _add_data_dir(record)
     record.set_defaults(command=_record)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import zmq
 
+from edge_agent.policy import load_policy
 from edge_agent.sources import SourceOptions, is_live, open_source
 from edge_agent.updater import FAILURES, SocketFetcher, in_words, offered
 from perception.bundles import BUNDLES, verify
@@ -65,6 +66,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
     yield _asked("runtime", lambda: check_runtime(installed()))
     yield _asked("provider", lambda: f"expressions run on {ExpressionModel(provider=patient.provider).provider}")
     yield _asked("speed", lambda: speed(images, patient.provider))
+    yield _asked("policy", lambda: load_policy().words)
     yield _asked("clock", lambda: clock_words(time.time(), synchronised()))
     if patient.key is None:
         yield Finding("key", True, "no key file was named: the agent can run, and nothing leaves this machine")

@@ -1,14 +1,17 @@
-"""The live preview's page, for browsers on this machine only.
+"""The live preview's page, for browsers on this machine only, and for whoever knows its address.
 
-/           the page, with its style and script
-/mesh       which face points are joined by lines, as JSON
-/events     what is seen and estimated, as server-sent events
-/picture    the camera's pictures as MJPEG; answered only where the preview may show them
+/TOKEN/           the page, with its style and script
+/TOKEN/mesh       which face points are joined by lines, as JSON
+/TOKEN/events     what is seen and estimated, as server-sent events
+/TOKEN/picture    the camera's pictures as MJPEG; answered only where the preview may show them
+
+Every user of a machine can reach its loopback address. The token is drawn at each start, and told to who started it.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -30,10 +33,10 @@ MOST_FPS = 15.0
 
 IDLE_S = 1.0
 PAGE = {
-    "/": ("index.html", "text/html"),
-    "/style.css": ("style.css", "text/css"),
-    "/preview.js": ("preview.js", "text/javascript"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "": ("index.html", "text/html"),
+    "style.css": ("style.css", "text/css"),
+    "preview.js": ("preview.js", "text/javascript"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
 }
 HEADERS = {
     "Cache-Control": "no-store",
@@ -47,8 +50,8 @@ PARTS = ("FACE_OVAL", "LIPS", "LEFT_EYE", "RIGHT_EYE", "LEFT_EYEBROW", "RIGHT_EY
 
 
 @contextmanager
-def serving(preview: Preview, port: int) -> Iterator[int]:
-    """Serve a preview on this machine's loopback address, at `port` or, for 0, any free one; yields the port.
+def serving(preview: Preview, port: int) -> Iterator[str]:
+    """Serve a preview on this machine's loopback address, at `port` or, for 0, any free one; yields its address.
 
     Raises:
         PeerUnreachable: the port is taken.
@@ -60,7 +63,7 @@ def serving(preview: Preview, port: int) -> Iterator[int]:
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="preview", daemon=True)
     thread.start()
     try:
-        yield server.server_port
+        yield f"http://{HOST}:{server.server_port}/{server.token}/"
     finally:
         server.closing.set()
         server.shutdown()
@@ -69,12 +72,12 @@ def serving(preview: Preview, port: int) -> Iterator[int]:
 
 
 class Pages(ThreadingHTTPServer):
-    """The listening socket; `closing` ends streams."""
+    """The listening socket; `closing` ends streams, and who knows `token` is answered."""
 
     daemon_threads = True
 
     def __init__(self, *arguments: Any) -> None:
-        self.closing = threading.Event()
+        self.closing, self.token = threading.Event(), secrets.token_urlsafe(16)
         super().__init__(*arguments)
 
 
@@ -95,17 +98,26 @@ class Handler(BaseHTTPRequestHandler):
                 f"localhost:{self.server.server_port}",
             ):
                 self.send_error(HTTPStatus.FORBIDDEN, "this page is for browsers on this machine")
-            elif self.path in PAGE:
-                name, kind = PAGE[self.path]
+            elif (place := self._place()) is None:
+                self.send_error(HTTPStatus.NOT_FOUND)
+            elif place in PAGE:
+                name, kind = PAGE[place]
                 self._whole(kind, (files("edge_agent") / "preview_page" / name).read_bytes())
-            elif self.path == "/mesh":
+            elif place == "mesh":
                 self._whole("application/json", mesh())
-            elif self.path == "/events":
+            elif place == "events":
                 self._events()
-            elif self.path == "/picture" and self._preview.pictures:
+            elif place == "picture" and self._preview.pictures:
                 self._pictures()
             else:
                 self.send_error(HTTPStatus.NOT_FOUND)
+
+    def _place(self) -> str | None:
+        """What comes after the token; None without the right one."""
+        _, _, path = self.path.partition("/")
+        token, slash, place = path.partition("/")
+        known = secrets.compare_digest(token.encode(), self.server.token.encode())
+        return place if known and slash else None
 
     def _whole(self, kind: str, body: bytes) -> None:
         self._head(f"{kind}; charset=utf-8")

@@ -41,6 +41,7 @@ class RunOptions:
         preview_picture: whether the preview shows the camera's picture, which the consent must cover.
         wait_for_camera: whether the run begins without its camera or stream, and takes it when it comes.
         stills: whether windows that are sent carry small pictures without the face, which the consent must cover.
+        purpose: that this deployment declares; empty if it declares none.
     """
 
     source: str
@@ -62,6 +63,7 @@ class RunOptions:
     preview: int | None = None
     preview_picture: bool = False
     stills: bool = False
+    purpose: str = ""
 
 
 @dataclass

@@ -33,6 +33,9 @@ it does not say)."""
 
 MODELS = (face.MODEL, pose.MODEL, emotion.MODEL)
 
+PURPOSE = b"sentry_purpose"
+"""Key in the metadata of an extracted table: what it was extracted for, as declared; empty if nobody said."""
+
 ERROR = b"sentry_error"
 """Key in the metadata of an extracted table: why the recording ended early; empty if it did not."""
 
@@ -76,6 +79,7 @@ def extract(
     *,
     fps: float | None = None,
     start: float = 0.0,
+    purpose: str = "",
 ) -> Summary:
     """Extract the features of every second of a recording.
 
@@ -89,6 +93,7 @@ def extract(
         perception: models to use, reset first and left open; own ones if None.
         fps: most frames a second to look at; None for all.
         start: Unix seconds of the first frame.
+        purpose: what it is for, as declared; stamped into the table's metadata.
 
     Raises:
         MediaError: there is no such file, or it has not one frame.
@@ -98,9 +103,9 @@ def extract(
     with VideoFile(video) as recording:
         if perception is not None:
             perception.reset()
-            return _extract(recording, out, on_progress, perception, fps, start)
+            return _extract(recording, out, on_progress, perception, fps, start, purpose)
         with Perception() as own:
-            return _extract(recording, out, on_progress, own, fps, start)
+            return _extract(recording, out, on_progress, own, fps, start, purpose)
 
 
 def _extract(
@@ -110,6 +115,7 @@ def _extract(
     perception: Perception,
     fps: float | None,
     start: float,
+    purpose: str,
 ) -> Summary:
     thinner = Thinner(fps)
     summary = Summary(str(recording.path))
@@ -137,7 +143,8 @@ def _extract(
     summary.camera_states, summary.coverage = state_shares(seconds), mean_coverage(seconds)
     if out is not None:
         table = to_table(seconds)
-        write_parquet(table.replace_schema_metadata(table.schema.metadata | {ERROR: summary.error.encode()}), out)
+        told = {ERROR: summary.error.encode(), PURPOSE: purpose.encode()}
+        write_parquet(table.replace_schema_metadata(table.schema.metadata | told), out)
     return summary
 
 

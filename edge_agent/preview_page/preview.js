@@ -5,7 +5,7 @@ const LIMBS = [[11, 12], [11, 13], [13, 15], [12, 14], [14, 16], [11, 23], [12, 
 const SILENT_MS = 3000;
 
 const $ = (id) => document.getElementById(id);
-const mesh = await (await fetch("/mesh")).json();
+const mesh = await (await fetch("mesh")).json();
 const canvas = $("points"), pen = canvas.getContext("2d");
 let heard = Date.now();
 
@@ -132,7 +132,7 @@ function draw(told) {
   state(`camera: ${told.camera}`, told.camera === "ok" ? "good" : "warn");
   $("rate").textContent = `${told.fps.toFixed(0)} frames a second, ${told.model_version ? `model version ${told.model_version}` : "no model yet"}`;
   $("caption").textContent = told.pictures ? "" : "Measured points only; no picture leaves the agent.";
-  if (told.pictures && $("picture").hidden) { $("picture").src = "/picture"; $("picture").hidden = false; }
+  if (told.pictures && $("picture").hidden) { $("picture").src = "picture"; $("picture").hidden = false; }
   drawPoints(told);
   drawTasks(told);
   drawAlert(told);
@@ -140,6 +140,6 @@ function draw(told) {
   drawPosture(told.posture);
 }
 
-const events = new EventSource("/events");
+const events = new EventSource("events");
 events.onmessage = (event) => { heard = Date.now(); draw(JSON.parse(event.data)); };
 setInterval(() => { if (Date.now() - heard > SILENT_MS) state("the agent does not answer", "warn"); }, 1000);

@@ -290,6 +290,7 @@ def start_line(options: ServeOptions, state: State, provider: str, trouble: str)
         f"waiting for participants at {address(options)}, at most {options.most} at once: {model}, "
         f"expressions on {provider}, {where}; no picture is kept. Make a link with: sentry-agent webrtc invite"
     )
+    line += f". Declared purpose: {options.run.purpose}" if options.run.purpose else ""
     return f"{line} Note: {trouble}." if trouble else line
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_agent.policy import load_policy
 from sentry_proto.errors import InputError, MissingDependency
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8480"
@@ -46,6 +47,7 @@ def add_webrtc(webrtc: argparse.ArgumentParser, data_dir: Path, positive: Callab
 def _serve(options: argparse.Namespace) -> int:
     from edge_agent.cli import require_libraries, stop_on_signal  # noqa: PLC0415 - it imports this module
 
+    purpose = load_policy().purpose_of(None)
     require_libraries()
     _require("aiortc", "websockets")
     from edge_agent.state import RunOptions  # noqa: PLC0415 - after the check for libraries
@@ -62,6 +64,7 @@ def _serve(options: argparse.Namespace) -> int:
         budget=options.budget,
         provider=options.provider,
         metrics=address(options.metrics) if options.metrics else None,
+        purpose=purpose,
     )
     wanted = ServeOptions(
         run,

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -112,49 +113,64 @@ def test_a_preview_without_pictures_keeps_none(preview: Preview) -> None:
 
 
 @pytest.fixture
-def port(preview: Preview) -> Iterator[int]:
+def address(preview: Preview) -> Iterator[str]:
     with serving(preview, 0) as found:
         yield found
 
 
-def get(port: int, path: str) -> Any:
-    return urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5)
+def get(address: str) -> Any:
+    return urllib.request.urlopen(address, timeout=5)
 
 
-@pytest.mark.parametrize("path", ["/", "/style.css", "/preview.js", "/icon.svg", "/mesh"])
-def test_the_page_loads_from_nowhere_else(port: int, path: str) -> None:
-    answer = get(port, path)
+@pytest.mark.parametrize("path", ["", "style.css", "preview.js", "icon.svg", "mesh"])
+def test_the_page_loads_from_nowhere_else(address: str, path: str) -> None:
+    answer = get(address + path)
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "https://" not in answer.read().decode()
 
 
-def test_events_come_as_json(port: int) -> None:
-    with get(port, "/events") as answer:
+@pytest.mark.parametrize("path", ["", "style.css", "mesh", "events", "picture"])
+def test_another_user_of_the_machine_who_does_not_know_the_token_sees_nothing(path: str) -> None:
+    shown = Preview(State(), pictures=True)
+    show(shown)
+    with serving(shown, 0) as address:
+        base, token, _ = address.rsplit("/", 2)
+        for guess in ("", f"{token[:-1]}/", "AAAAAAAAAAAAAAAAAAAAAA/", f"{token}A/", "%c3%a9/"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                get(f"{base}/{guess}{path}")
+    with serving(shown, 0) as again:
+        assert token not in again, "each start has its own"
+
+
+def test_events_come_as_json(address: str) -> None:
+    with get(address + "events") as answer:
         line = answer.readline().decode()
     assert json.loads(line.removeprefix("data: "))["participant"] == "P-01"
 
 
-def test_no_picture_is_handed_out_that_may_not_be_shown(port: int) -> None:
+def test_no_picture_is_handed_out_that_may_not_be_shown(address: str) -> None:
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        get(port, "/picture")
+        get(address + "picture")
 
 
 def test_pictures_come_where_they_may_be_shown() -> None:
     shown = Preview(State(), pictures=True)
     show(shown)
-    with serving(shown, 0) as port, get(port, "/picture") as answer:
+    with serving(shown, 0) as address, get(address + "picture") as answer:
         assert answer.headers["Content-Type"].startswith("multipart/x-mixed-replace")
         assert b"\xff\xd8" in answer.read(200)
 
 
-def test_a_page_elsewhere_cannot_reach_it_under_another_name(port: int) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    connection.request("GET", "/events", headers={"Host": "evil.example"})
+def test_a_page_elsewhere_cannot_reach_it_under_another_name(address: str) -> None:
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=5)
+    connection.request("GET", f"{parts.path}events", headers={"Host": "evil.example"})
     assert connection.getresponse().status == 403
     connection.close()
 
 
-def test_a_taken_port_is_reported_in_words(preview: Preview, port: int) -> None:
+def test_a_taken_port_is_reported_in_words(preview: Preview, address: str) -> None:
+    port = urlsplit(address).port or 0
     with pytest.raises(PeerUnreachable, match=f"port {port}"), serving(preview, port):
         pass
 
