@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,16 +11,23 @@ from pathlib import Path
 
 from edge_agent.sources import camera
 from edge_agent.sources.base import Frame, Source
-from edge_agent.sources.camera import STALL_S, LiveSource, camera_present, without_credentials
+from edge_agent.sources.camera import (
+    PORTS,
+    LiveSource,
+    answers,
+    camera_present,
+    opening_patience,
+    without_credentials,
+)
 from edge_agent.sources.file import FileSource
 from edge_agent.sources.isolated import OPEN_S, IsolatedDevice
 from perception.pictures import ImageFolder
 from perception.video import VideoFile
+from sentry_proto.errors import InputError
 
 __all__ = ["PUPPET", "Frame", "Source", "SourceOptions", "is_live", "open_source"]
 
 PUPPET = "puppet"
-STREAMS = ("rtsp://", "rtsps://", "http://", "https://")
 PUPPET_FPS = 6.0
 PICTURES_FPS = 10.0
 
@@ -29,8 +37,8 @@ class SourceOptions:
     """How to open a source.
 
     Attributes:
-        spec: a camera's number, a stream's address, `puppet`, or the path of a recording
-            or of a folder of pictures.
+        spec: a camera's number or device, a stream's address, `puppet`, or the path of a
+            recording or of a folder of pictures.
         participant: who is seen; the puppet's playlist has its own.
         speed: of a recording's or the puppet's clock; None for as fast as possible.
         fps: most frames a second; None for all.
@@ -50,7 +58,19 @@ class SourceOptions:
 
 def is_live(spec: str) -> bool:
     """Whether a person is before this source now."""
-    return spec.isdecimal() or spec.startswith(STREAMS)
+    return camera_number(spec) is not None or stream_address(spec) is not None
+
+
+def camera_number(spec: str) -> int | None:
+    """The camera that is meant by a number, a device such as /dev/video0 or a link to one."""
+    device = re.fullmatch(r"/dev/video(\d+)", str(Path(spec).resolve()), re.ASCII)
+    return int(spec) if spec.isdecimal() else int(device[1]) if device else None
+
+
+def stream_address(spec: str) -> str | None:
+    """The address of a stream, its scheme in small letters."""
+    scheme, colon, rest = spec.partition("://")
+    return f"{scheme.lower()}://{rest}" if colon and scheme.lower() in PORTS else None
 
 
 def open_source(options: SourceOptions) -> Source:
@@ -58,13 +78,17 @@ def open_source(options: SourceOptions) -> Source:
 
     Raises:
         CameraError: a camera or stream cannot be opened, and shall not be waited for.
+        InputError: it is an address of a kind that nothing here can play.
         MediaError: a recording cannot be read.
     """
     spec, stop = options.spec, options.stop
-    if spec.isdecimal():
-        return _live(f"camera {spec}", "open_camera", options, partial(camera_present, int(spec)))
-    if spec.startswith(STREAMS):
-        return _live(without_credentials(spec), "open_stream", options)
+    if (number := camera_number(spec)) is not None:
+        return _live(f"camera {number}", "open_camera", str(number), options, partial(camera_present, number))
+    if (address := stream_address(spec)) is not None:
+        return _live(without_credentials(address), "open_stream", address, options, partial(answers, address))
+    if unknown := re.match(r"(\w[\w+.-]+)://", spec):
+        known = ", ".join(f"{scheme}://" for scheme in PORTS)
+        raise InputError(f"A source cannot be {unknown[1]}://; the streams that can be watched are {known}.")
     if spec == PUPPET:
         from edge_agent.sources.puppet import PuppetSource  # noqa: PLC0415 - loads the portrait, which only it needs
 
@@ -74,8 +98,15 @@ def open_source(options: SourceOptions) -> Source:
     return FileSource(str(path), opener, options.participant, options.speed, options.fps, options.loop, stop)
 
 
-def _live(name: str, opener: str, options: SourceOptions, present: Callable[[], bool] = lambda: True) -> LiveSource:
-    open_device = partial(IsolatedDevice, f"{camera.__name__}:{opener}", options.spec)
+def _live(name: str, opener: str, argument: str, options: SourceOptions, present: Callable[[], bool]) -> LiveSource:
+    open_device = partial(IsolatedDevice, f"{camera.__name__}:{opener}", argument)
     first = open_device()
-    open_s = OPEN_S if options.wait else min(max(STALL_S, 3 * first.wait_ready()), OPEN_S)
+    open_s = OPEN_S if options.wait else opening_patience(first.wait_ready())
+    if not options.wait and not present():  # it plays all the same: it is reached in another way, as through a proxy
+        present = always
     return LiveSource(name, open_device, options.participant, options.stop, options.fps, present, first, open_s)
+
+
+def always() -> bool:
+    """Where nothing but opening a device tells whether it is there."""
+    return True

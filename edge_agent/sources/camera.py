@@ -2,13 +2,16 @@
 
 A device is reopened when a read fails; where one blocks, `edge_agent.capture` interrupts it and starts `frames` anew.
 Attempts wait 1, 2, 4, ... 12 s for one another and are at most 5 in any minute. A local camera that is unplugged is
-not tried at all until its device is back, so that it can be reopened at once. Why one cannot be opened is logged once.
+not tried at all until its device is back, nor a network camera until somebody listens there, so that it can be reopened
+at once. Why one cannot be opened is logged once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+import socket
 import sys
 import threading
 import time
@@ -35,7 +38,13 @@ POLL_S = 0.25
 STALL_S = 4.0
 """A device that says nothing for this long hangs."""
 
+LONGEST_OPENING_S = 10.0
+"""A device that opens slowly is given more time than one that plays, and not more than this unless it needs it."""
+
 STREAM_TIMEOUT_MS = 5_000
+ANSWER_S = 1.0
+PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+"""The kinds of streams, and where their servers listen unless the address says so."""
 
 
 class ReopenBudget:
@@ -250,6 +259,20 @@ def open_stream(address: str) -> Device:
     if not capture.isOpened():
         raise CameraError(f"The stream {without_credentials(address)} cannot be opened: it sends no video.")
     return OpenStream(capture)
+
+
+def answers(address: str) -> bool:
+    """Whether anybody listens where a stream comes from."""
+    with contextlib.suppress(OSError, ValueError):
+        parts = urlsplit(address)
+        socket.create_connection((parts.hostname, parts.port or PORTS[parts.scheme]), ANSWER_S).close()
+        return True
+    return False
+
+
+def opening_patience(first_s: float) -> float:
+    """How long a device may take to open again, in seconds, if it took `first_s` at first."""
+    return max(STALL_S, min(3 * first_s, LONGEST_OPENING_S), 1.5 * first_s)
 
 
 def without_credentials(address: str) -> str:

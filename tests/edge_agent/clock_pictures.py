@@ -16,9 +16,9 @@ def grey_clock(now: float) -> bytes:
     return row * HEIGHT
 
 
-def time_shown(image: Image, about: float) -> float:
+def time_shown(image: Any, about: float) -> float:
     """Unix seconds that a picture, uint8 [H, W, 3], shows, as near to `about` as may be."""
     side = WIDTH // BITS
     bars = [image[:, bit * side + 4 : (bit + 1) * side - 4].mean() > 128 for bit in range(BITS)]
     shown = sum(int(bar) << bit for bit, bar in enumerate(bars)) / 100
-    return shown + CYCLE_S * round((about - shown) / CYCLE_S)
+    return float(shown + CYCLE_S * round((about - shown) / CYCLE_S))

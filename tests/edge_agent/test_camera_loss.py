@@ -2,75 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from edge_agent.capture import LiveCapture
-from edge_agent.consent import NOT_NEEDED, ConsentBook, Permit
-from edge_agent.loop import Consumer, Loop
-from edge_agent.sources.camera import LiveSource
 from edge_agent.sources.isolated import IsolatedDevice
-from edge_agent.state import State
-from perception.fusion import Second
-from perception.pipeline import FeaturePipeline
 from sentry_proto.errors import CameraError
 from sentry_proto.types import CameraState
 from tests.edge_agent.acted_device import OPENER
+from tests.edge_agent.room import ActedRoom
 from tests.edge_agent.trainer import eventually
-from tests.perception.stages import stand_in
-
-
-class Keeper(Consumer):
-    """Keeps the seconds, as the store would."""
-
-    def __init__(self) -> None:
-        self.kept: list[Second] = []
-
-    def seconds(self, seconds: list[Second]) -> None:
-        self.kept += seconds
-
-
-class Room:
-    """An agent's loop before an acted camera."""
-
-    def __init__(self, folder: Path) -> None:
-        self.script, self.stop, self.state, self.keeper = folder / "act", threading.Event(), State(), Keeper()
-        self.act("live")
-        opener = partial(IsolatedDevice, OPENER, str(self.script))
-        self.source = LiveSource("acted", opener, "P01", self.stop)
-        capture = LiveCapture(self.source, self.stop)
-        permit = Permit(ConsentBook(Path(os.devnull)), None, NOT_NEEDED)
-        pipeline = FeaturePipeline(stand_in(), "", "")
-        self.loop = Loop(self.source, capture, pipeline, self.keeper, self.state, permit, None, self.stop)
-        self.thread = threading.Thread(target=self.loop.run)
-        self.thread.start()
-
-    def act(self, what: str) -> None:
-        part = self.script.with_suffix(".part")
-        part.write_text(what)
-        part.replace(self.script)
-
-    def opened(self) -> list[float]:
-        return [float(line) for line in self.script.with_suffix(".opened").read_text().split()]
-
-    def shows(self, *states: CameraState) -> Callable[[], bool]:
-        return lambda: self.state.camera in states
-
-    def close(self) -> None:
-        self.stop.set()
-        self.thread.join()
-        self.source.close()
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    room = Room(tmp_path)
+def room(tmp_path: Path) -> Iterator[ActedRoom]:
+    room = ActedRoom(tmp_path)
     eventually(room.shows(CameraState.OK), "the acted camera is seen", 30)
     yield room
     room.close()
@@ -90,7 +39,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
         ("dark", CameraState.DARK),
     ],
 )
-def test_loss_is_shown_within_5_s_and_heals_within_10_s(room: Room, act: str, shown: CameraState) -> None:
+def test_loss_is_shown_within_5_s_and_heals_within_10_s(room: ActedRoom, act: str, shown: CameraState) -> None:
     begin = time.monotonic()
     room.act(act)
     eventually(room.shows(shown), f"{shown.value} is shown", 10)
@@ -108,7 +57,7 @@ def test_loss_is_shown_within_5_s_and_heals_within_10_s(room: Room, act: str, sh
 
 @pytest.mark.slow
 @pytest.mark.parametrize("act", ["grey", "alpha"])
-def test_a_camera_may_change_to_grey_or_alpha(room: Room, act: str) -> None:
+def test_a_camera_may_change_to_grey_or_alpha(room: ActedRoom, act: str) -> None:
     room.act(act)
     frames = room.state.frames
     eventually(lambda: room.state.frames > frames + 20, "frames go on", 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +16,10 @@ import pytest
 from edge_agent.capture import LiveCapture
 from edge_agent.sources import Frame, Source, SourceOptions, is_live, open_source
 from edge_agent.sources.base import Pacer
-from edge_agent.sources.camera import LiveSource, ReopenBudget, without_credentials
+from edge_agent.sources.camera import LiveSource, ReopenBudget, answers, opening_patience, without_credentials
 from edge_agent.sources.device import Shot
 from perception.video import Thinner
-from sentry_proto.errors import CameraError, MediaError
+from sentry_proto.errors import CameraError, InputError, MediaError
 from tests.edge_agent.trainer import eventually
 
 PICTURE = np.zeros((48, 64, 3), np.uint8)
@@ -265,7 +266,45 @@ def test_credentials_are_never_shown(address: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "expected"), [("0", True), ("rtsp://host/x", True), ("puppet", False), ("clip.mp4", False)]
-)
+    ("spec", "expected"),
+    [("0", True), ("/dev/video3", True), ("rtsp://host/x", True), ("RTSP://host/X", True), ("puppet", False),
+     ("clip.mp4", False), ("/dev/null", False), ("rtmp://host/x", False)],
+)  # fmt: skip
 def test_a_person_is_before_cameras_and_streams_only(spec: str, expected: bool) -> None:
     assert is_live(spec) is expected
+
+
+@pytest.mark.parametrize("spec", ["97", "/dev/video97", "a link"])
+def test_a_camera_is_named_by_its_number_its_device_or_a_link_to_it(tmp_path: Path, spec: str) -> None:
+    if spec == "a link":
+        (tmp_path / "desk").symlink_to("/dev/video97")
+        spec = str(tmp_path / "desk")
+    with pytest.raises(CameraError, match="There is no camera 97"):
+        open_source(SourceOptions(spec, "P01"))
+
+
+def test_an_address_in_capitals_is_a_stream_and_shows_no_password() -> None:
+    with pytest.raises(CameraError, match=r"The stream rtsp://127.0.0.1:9/Live cannot be opened"):
+        open_source(SourceOptions("RTSP://me:secret@127.0.0.1:9/Live", "P01"))
+
+
+@pytest.mark.parametrize("spec", ["rtmp://me:secret@10.0.0.1/x", "v4l2://0", "file:///clip.mp4"])
+def test_an_address_that_nothing_can_play_is_answered_with_those_that_can(spec: str) -> None:
+    with pytest.raises(InputError, match="rtsp://, rtsps://, http://, https://") as raised:
+        open_source(SourceOptions(spec, "P01"))
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("first_s", "patience_s"), [(0.2, 4), (1.3, 4), (2.0, 6), (3.3, 9.9), (5, 10), (9, 13.5), (15, 22.5)]
+)
+def test_a_slow_device_gets_time_to_open_again_and_no_eternity(first_s: float, patience_s: float) -> None:
+    assert opening_patience(first_s) == pytest.approx(patience_s)
+
+
+def test_a_server_that_is_back_is_seen_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"rtsp://me:secret@127.0.0.1:{server.getsockname()[1]}/x"
+        assert answers(address)
+    assert not answers(address)
+    assert not answers("rtsp://127.0.0.1:nonsense/x")
