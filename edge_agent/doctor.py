@@ -1,4 +1,8 @@
-"""`sentry-agent doctor`: is everything here that the agent needs? Each question gets a plain answer."""
+"""`sentry-agent doctor`: is everything here that the agent needs? Each question gets a plain answer.
+
+It looks through the camera for two seconds without asking for a consent: whoever calls it sits there, nothing that is
+seen is stored or sent, and its answer says so. Only sizes and speeds are told of the pictures.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,24 +21,39 @@ from pathlib import Path
 import numpy as np
 import zmq
 
+from edge_agent.capture import capture
 from edge_agent.policy import load_policy
-from edge_agent.sources import SourceOptions, is_live, open_source
+from edge_agent.sources import Source, SourceOptions, open_source
+from edge_agent.state import SOFTWARE
 from edge_agent.updater import FAILURES, SocketFetcher, in_words, offered
 from perception.bundles import BUNDLES, verify
 from perception.chain import Image, Perception
 from perception.emotion import ExpressionModel
 from perception.providers import clash, installed
 from perception.schedule import Schedule
-from sentry_proto.curve import watched_client_socket
+from sentry_proto import limits
+from sentry_proto.codec import decode_trainer_frame, encode_agent_frame
+from sentry_proto.curve import ConnectionWatch, watched_client_socket
 from sentry_proto.errors import CameraError, EnvironmentFault, PeerUnreachable, SentryError
 from sentry_proto.keys import AGENT, KeyFile
+from sentry_proto.layout import LAYOUT_ID
+from sentry_proto.types import Hello, Pulse, Refusal
 
 LOOK_S = 2.0
+SILENT_S = 1.0
+"""A camera from which nothing has come for so long at the end of the look hangs."""
+
+KEPT = 4
+"""Most pictures that are kept in memory for the trial; they stay as large as they come, and so cost what they cost."""
+
 TRIAL_FRAMES = 45
 NEEDED_FPS = 15.0
 """The frames a second below which blinks are missed; the schedule gives up no more than this before its last step."""
 
 ANSWER_S = 6.0
+MOST_APART_S = 5.0
+"""As on the trainer's pages: clocks that are further apart are called wrong."""
+
 OLDEST_NOW = 1_750_000_000.0
 """Unix seconds; this software is younger."""
 
@@ -61,50 +81,67 @@ class Patient:
 def examine(patient: Patient) -> Iterator[Finding]:
     """All findings, one after the other as they are made."""
     images: list[Image] = []
-    yield _asked("camera", lambda: look(patient.source, images))
-    yield _asked("models", check_models)
-    yield _asked("runtime", lambda: check_runtime(installed()))
-    yield _asked("provider", lambda: f"expressions run on {ExpressionModel(provider=patient.provider).provider}")
-    yield _asked("speed", lambda: speed(images, patient.provider))
-    yield _asked("policy", lambda: load_policy().words)
-    yield _asked("clock", lambda: clock_words(time.time(), synchronised()))
+    yield asked("camera", lambda: look(patient.source, images))
+    yield asked("models", check_models)
+    yield asked("runtime", lambda: check_runtime(installed()))
+    yield asked("provider", lambda: f"expressions run on {ExpressionModel(provider=patient.provider).provider}")
+    yield asked("speed", lambda: speed(images, patient.provider))
+    yield asked("policy", lambda: load_policy().words)
+    yield asked("clock", lambda: clock_words(time.time(), synchronised()))
     if patient.key is None:
         yield Finding("key", True, "no key file was named: the agent can run, and nothing leaves this machine")
         return
     path = patient.key
-    yield _asked("key", lambda: f"this machine is enrolled as {KeyFile.load(path, AGENT).name}")
-    yield _asked("trainer", lambda: reach(KeyFile.load(path, AGENT)))
-    yield _asked("updates", lambda: updates(KeyFile.load(path, AGENT)))
+    yield asked("key", lambda: f"this machine is enrolled as {KeyFile.load(path, AGENT).name}")
+    yield asked("trainer", lambda: reach(KeyFile.load(path, AGENT)))
+    yield asked("updates", lambda: updates(KeyFile.load(path, AGENT)))
 
 
-def _asked(topic: str, question: Callable[[], str]) -> Finding:
+def asked(topic: str, question: Callable[[], str]) -> Finding:
+    """The answer to a question, which may be any failure."""
     try:
         return Finding(topic, True, question())
     except SentryError as error:
         return Finding(topic, False, str(error))
+    except Exception as error:  # one answer less, and still the others
+        return Finding(topic, False, f"this could not be found out ({type(error).__name__}: {error}); please report it")
 
 
 def look(spec: str, images: list[Image]) -> str:
-    """Open the source and take what it gives for a while; the pictures are added to `images`.
+    """Open the source and take what it gives for a while; a few of the pictures are added to `images`.
 
     Raises:
-        CameraError: it gives no picture.
+        CameraError: it gives no picture, or no more.
         SentryError: it cannot be opened.
     """
     stop, begin = threading.Event(), time.monotonic()
     with closing(open_source(SourceOptions(spec, "doctor", None, stop=stop))) as source:
         opened = time.monotonic()
-        for frame in source.frames():
-            if frame is not None:
-                images.append(frame.image)
-            if time.monotonic() - opened > LOOK_S or (not is_live(spec) and len(images) >= TRIAL_FRAMES):
-                break
+        count, silent_s = _take(source, stop, images)
+        took = time.monotonic() - opened
         stop.set()
-    if not images:
+    if not count:
         raise CameraError(f"{source.name} was opened, and gave no picture in {LOOK_S:g} s.")
+    if source.live and silent_s > SILENT_S:
+        raise CameraError(f"{source.name} hangs: of {took:.1f} s it gave no picture in the last {silent_s:.1f}.")
     height, width = images[0].shape[:2]
-    rate = f", {len(images) / (time.monotonic() - opened):.0f} frames a second" if is_live(spec) else ""
-    return f"{source.name} gives {width}x{height}{rate}, {opened - begin:.1f} s after it is opened"
+    rate = f", {count / took:.0f} frames a second" if source.live else ""
+    return f"{source.name} gives {width}x{height}{rate}, {opened - begin:.1f} s after it is opened; no picture is kept"
+
+
+def _take(source: Source, stop: threading.Event, images: list[Image]) -> tuple[int, float]:
+    """How many pictures came, and for how many seconds none has come at the end."""
+    begin = last = time.monotonic()
+    frames = capture(source, stop)
+    for frame in frames:
+        now = time.monotonic()
+        if frame is not None:
+            last = now
+            images.append(frame.image)
+            del images[:-KEPT]
+        if now - begin > LOOK_S or (not source.live and frames.read >= TRIAL_FRAMES):
+            break
+    return frames.read, time.monotonic() - last
 
 
 def check_models() -> str:
@@ -137,6 +174,9 @@ def speed(images: list[Image], provider: str) -> str:
         EnvironmentFault: too slowly to follow a face.
     """
     shown = images or list(np.random.default_rng(0).integers(0, 255, (2, 480, 640, 3), np.uint8))
+    shown = [
+        one for image in shown for one in (image, image ^ np.uint8(1))
+    ]  # a picture that stands still is not looked at
     with Perception(expression=ExpressionModel(provider=provider), schedule=Schedule()) as chain:
         chain.process(shown[0], 0.0)
         begin = time.perf_counter()
@@ -173,10 +213,11 @@ def clock_words(now: float, by_network: bool | None) -> str:
 
 
 def reach(key: KeyFile) -> str:
-    """Connect to the trainer and shake hands.
+    """Connect to the trainer, greet it, and compare clocks.
 
     Raises:
         PeerUnreachable: it is not reached, or refuses.
+        EnvironmentFault: one of the two clocks is wrong.
     """
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket, watch = watched_client_socket(context, key.endpoints.ingest, key)
@@ -184,13 +225,41 @@ def reach(key: KeyFile) -> str:
         deadline = time.monotonic() + ANSWER_S
         while not watch.poll() and time.monotonic() < deadline and not watch.words.startswith("refused"):
             time.sleep(0.05)
-        if not watch.connected:
-            raise PeerUnreachable(f"{key.endpoints.ingest}: {watch.words}")
-        return f"{key.endpoints.ingest} answers and knows this key"
+        ahead_s = _greet(socket, watch, deadline)
+    except PeerUnreachable as error:
+        raise PeerUnreachable(f"{key.endpoints.ingest}: {error}") from error
     finally:
         watch.close()
         socket.close(0)
         context.term()
+    return f"{key.endpoints.ingest} answers and knows this key; {apart_words(ahead_s)}"
+
+
+def _greet(socket: zmq.Socket[bytes], watch: ConnectionWatch, deadline: float) -> float:
+    """Seconds by which this clock is ahead of the trainer's; a greeting alone leaves no trace there."""
+    if not watch.connected:
+        raise PeerUnreachable(watch.words)
+    socket.send(encode_agent_frame(Hello(limits.PROTOCOL, uuid.uuid4().hex, LAYOUT_ID, SOFTWARE)))
+    while socket.poll(max(0, round(1000 * (deadline - time.monotonic())))):
+        match decode_trainer_frame(socket.recv_multipart()[-1]):
+            case Refusal(reason=reason):
+                raise PeerUnreachable(f"refused: {reason}")
+            case Pulse(time=theirs):
+                return time.time() - theirs
+    raise PeerUnreachable(f"connected, and it says nothing for {ANSWER_S:g} s")
+
+
+def apart_words(ahead_s: float) -> str:
+    """How far this clock and the trainer's are apart.
+
+    Raises:
+        EnvironmentFault: too far.
+    """
+    words = f"its clock and this one are {abs(ahead_s):.1f} s apart"
+    if abs(ahead_s) > MOST_APART_S:
+        early = "ahead" if ahead_s > 0 else "behind"
+        raise EnvironmentFault(f"{words}, this one {early}: set the wrong one, or windows are filed under wrong times")
+    return words
 
 
 def updates(key: KeyFile) -> str:

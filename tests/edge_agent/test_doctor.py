@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -8,8 +10,11 @@ import numpy as np
 import pytest
 
 from edge_agent.cli import main
-from edge_agent.doctor import check_runtime, clock_words, synchronised
-from sentry_proto.errors import EnvironmentFault
+from edge_agent.doctor import KEPT, asked, check_runtime, clock_words, look, reach, synchronised
+from perception.pictures import Image
+from sentry_proto.errors import CameraError, EnvironmentFault, PeerUnreachable
+from tests.edge_agent.test_streams import mjpeg
+from tests.edge_agent.trainer import Lab, Trainer
 
 
 @pytest.fixture
@@ -62,3 +67,52 @@ def test_the_clock() -> None:
     assert "2033" in clock_words(2e9, True)
     assert "not set by the network" in clock_words(2e9, False)
     assert synchronised() in (True, False, None)
+
+
+@pytest.mark.slow
+def test_a_camera_is_looked_at_for_a_while_and_nothing_is_kept() -> None:
+    images: list[Image] = []
+    with mjpeg(20) as address:
+        words = look(address, images)
+    assert "gives 256x64, " in words
+    assert "no picture is kept" in words
+    assert len(images) == KEPT
+
+
+@pytest.mark.slow
+def test_a_camera_that_falls_silent_is_said_to_hang() -> None:
+    begin = time.monotonic()
+    with mjpeg(30, most=40) as address, pytest.raises(CameraError, match=r"hangs: .* gave no picture in the last"):
+        look(address, [])
+    assert time.monotonic() - begin < 15
+
+
+@pytest.mark.slow
+def test_one_picture_of_a_face_does_for_the_speed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = pytest.importorskip("skimage.data", reason="needs scikit-image for its public-domain portrait")
+    cv2.imwrite(str(tmp_path / "face.png"), data.astronaut()[:, :, ::-1])
+    _, found = findings(capsys, "--source", str(tmp_path))
+    assert "with a face" in str(found["speed"]["words"])
+
+
+def test_a_bug_of_one_check_is_an_answer_and_no_traceback() -> None:
+    finding = asked("speed", lambda: str(1 // 0))
+    assert not finding.well
+    assert "ZeroDivisionError" in finding.words
+
+
+def test_a_trainer_that_answers_and_how_far_the_clocks_are_apart(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    with closing(Trainer(lab)) as trainer:
+        words = reach(lab.key)
+        assert words.startswith(f"{lab.key.endpoints.ingest} answers and knows this key; its clock and this one are 0.")
+        trainer.ahead_s = 3600.0
+        with pytest.raises(EnvironmentFault, match=r"3600.0 s apart, this one behind"):
+            reach(lab.key)
+        assert trainer.heartbeats == []
+
+
+def test_a_trainer_that_refuses(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, enrolled=False)
+    with closing(Trainer(lab)), pytest.raises(PeerUnreachable, match="not enrolled"):
+        reach(lab.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import threading
@@ -31,8 +32,10 @@ GSTREAMER = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repo
 
 
 @contextmanager
-def mjpeg(fps: float) -> Iterator[str]:
-    """Serves motion JPEG over HTTP, as cheap cameras and phones do; yields its address."""
+def mjpeg(fps: float, most: float = math.inf) -> Iterator[str]:
+    """Serves motion JPEG over HTTP, as cheap cameras and phones do, and is silent after `most` pictures; yields its
+    address.
+    """
     over = threading.Event()
 
     class Camera(BaseHTTPRequestHandler):
@@ -50,6 +53,8 @@ def mjpeg(fps: float) -> Iterator[str]:
                 except OSError:  # the reader is gone
                     return
                 count += 1
+                if count >= most:
+                    over.wait()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
             pass

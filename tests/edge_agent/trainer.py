@@ -54,6 +54,7 @@ class Trainer:
         heartbeats, hellos: that came.
         audit: the audit probability that its pulses wish for.
         offsets: personal offsets that its pulses carry.
+        ahead_s: by which its clock is wrong.
     """
 
     def __init__(self, lab: Lab, refuse: tuple[int, ...] = (), version: int = 0, acks: bool = True) -> None:
@@ -63,6 +64,7 @@ class Trainer:
         self.hellos: list[Hello] = []
         self.audit = 0.0
         self.offsets: tuple[Offset, ...] = ()
+        self.ahead_s = 0.0
         self._refuse, self.version, self._acks = refuse, version, acks
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._gate = Gatekeeper(self._context, AllowList(lab.allowed), (AGENT,))
@@ -82,15 +84,18 @@ class Trainer:
     def _answers(self, frame: Hello | Item | Heartbeat) -> list[TrainerFrame]:
         if isinstance(frame, Hello):
             self.hellos.append(frame)
-            return [Welcome(limits.PROTOCOL, 4, self.version)]
+            return [Welcome(limits.PROTOCOL, 4, self.version), self._pulse()]
         if isinstance(frame, Heartbeat):
             self.heartbeats.append(frame)
-            return [Pulse(time.time(), self.version, self.audit, self.offsets)]
+            return [self._pulse()]
         self.items.append(frame.sequence)
         if frame.sequence in self._refuse:
             return [Refusal(frame.sequence, "no such task")]
         self.stored.setdefault(frame.sequence, frame.record)
         return [Ack((frame.sequence,))] if self._acks else []
+
+    def _pulse(self) -> Pulse:
+        return Pulse(time.time() + self.ahead_s, self.version, self.audit, self.offsets)
 
     def close(self) -> None:
         self._stop.set()
