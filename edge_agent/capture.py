@@ -120,18 +120,21 @@ class LiveCapture:
 
 
 class DirectCapture:
-    """All frames of a source that waits for its reader; nothing is ever dropped."""
+    """All frames of a source that waits for its reader.
 
-    dropped = 0
+    Attributes:
+        read, dropped: frames that came, and those of them that cannot be used; no other is ever lost.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self.read = 0
+        self.read = self.dropped = 0
         self.arrived = 0.0
 
     def __iter__(self) -> Iterator[Frame | None]:
         for frame in self._source.frames():
-            self.read += frame is not None
+            self.read += 1
+            self.dropped += frame is None
             self.arrived = time.monotonic()
             yield frame
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping
@@ -53,22 +54,25 @@ class Timings:
 
 
 class FrameRate:
-    """Frames a second over the last few seconds; pure."""
+    """Frames a second over the last few seconds; may be asked for from any thread."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
+        self._lock = threading.Lock()
 
     def add(self, now: float) -> None:
         """A frame passed at `now`, monotonic seconds."""
-        self._times.append(now)
-        self._forget(now)
+        with self._lock:
+            self._times.append(now)
+            self._forget(now)
 
     def value(self, now: float) -> float:
         """The rate at `now`; 0 once frames have stopped."""
-        self._forget(now)
-        if len(self._times) < 2:
-            return 0.0
-        return (len(self._times) - 1) / max(now - self._times[0], 1e-3)
+        with self._lock:
+            self._forget(now)
+            if len(self._times) < 2:
+                return 0.0
+            return (len(self._times) - 1) / max(now - self._times[0], 1e-3)
 
     def _forget(self, now: float) -> None:
         while self._times and now - self._times[0] > FPS_SPAN_S:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +17,16 @@ from sentry_proto.errors import InputError, MediaError
 
 Image = NDArray[np.uint8]
 
+log = logging.getLogger(__name__)
+
 MOST_SIDE = 1920
 """Pixels; the models look at far fewer, and a frame of 8K would take a tenth of a second to copy."""
 
 MIN_SIDE = 16
 """Pixels; nobody can be seen in less."""
+
+TOLD = 3
+"""Pictures that are named where some cannot be used."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -83,24 +89,37 @@ def fitted(image: Image) -> Image:
 class ImageFolder:
     """The pictures of a folder as a recording; iterate to get `(image, t)` as of `perception.video.VideoFile`.
 
-    They come in the order of their names, where numbers count as numbers, `fps` a second.
+    They come in the order of their names, where numbers count as numbers, `fps` a second. In place of one that cannot
+    be decoded or is too small comes None: it takes its time, and nothing else is lost.
 
     Raises:
-        MediaError: it holds no picture; while iterating: one cannot be read.
+        MediaError: it holds no picture; while iterating: not one of them can be used.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
-        self.fps = fps
+        self.fps, self._path = fps, path
         self._files = sorted((p for p in path.iterdir() if p.suffix.lower() in SUFFIXES), key=_natural)
         if not self._files:
             raise MediaError(f"The folder {path} holds no picture ({', '.join(SUFFIXES)}).")
 
-    def __iter__(self) -> Iterator[tuple[Image, float]]:
+    def __iter__(self) -> Iterator[tuple[Image | None, float]]:
+        useless = []
         for index, file in enumerate(self._files):
             image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-            if image is None:
-                raise MediaError(f"{file} is not a picture that can be decoded, or it is corrupt.")
+            if image is None or not is_picture(fitted(image)):
+                useless.append(file.name)
+                image = None
             yield image, index / self.fps
+        self._tell(useless)
+
+    def _tell(self, useless: list[str]) -> None:
+        if not useless:
+            return
+        n, some = len(useless), ", ".join(useless[:TOLD]) + (", ..." if len(useless) > TOLD else "")
+        words = f"{n} of {len(self._files)} pictures in {self._path} cannot be decoded, or are too small: {some}."
+        if n == len(self._files):
+            raise MediaError(words)
+        log.warning("%s", words)
 
     def close(self) -> None:
         """Nothing is held."""

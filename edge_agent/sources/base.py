@@ -54,7 +54,8 @@ class Source(Protocol):
         ...
 
     def frames(self) -> Iterator[Frame | None]:
-        """Frames in order, and None now and then while a live source waits for its device.
+        """Frames in order, and None now and then while a live source waits for its device or in place of a frame
+        that cannot be used.
 
         May be called again to start over, which a live source does by reopening its device.
         """

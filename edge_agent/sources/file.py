@@ -51,27 +51,29 @@ class FileSource:
         """Seconds of the recording in a second of ours."""
         return self._pacer.rate
 
-    def frames(self) -> Iterator[Frame]:
-        """The recording's frames.
+    def frames(self) -> Iterator[Frame | None]:
+        """The recording's frames, and None for a picture of a folder that cannot be used.
 
         Raises:
             MediaError: it breaks off or holds no frame.
         """
         now = time.time()
         session = session_name(now)
-        for index, (image, t) in enumerate(self._pictures(aligned_start(now))):
+        index = 0
+        for image, t in self._pictures(aligned_start(now)):
             if not self._pacer.wait(t):
                 return
-            yield Frame(image, t, self._participant, session, index)
+            yield None if image is None else Frame(image, t, self._participant, session, index)
+            index += image is not None
 
-    def _pictures(self, begin: float) -> Iterator[tuple[Image, float]]:
+    def _pictures(self, begin: float) -> Iterator[tuple[Image | None, float]]:
         video = self._first
         while True:
             t = begin
             with video:
                 for image, offset in video:
                     t = begin + offset
-                    if self._thinner.passes(t):
+                    if image is None or self._thinner.passes(t):
                         yield image, t
             if not self._loop:
                 return

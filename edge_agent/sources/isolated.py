@@ -22,9 +22,11 @@ from sentry_proto.errors import CameraError
 PIPE_BYTES = 1 << 20
 """A picture of 640x480 passes in one go; the kernel's own 64 KB would take 14."""
 
-
 OPEN_S = 15.0
 """A device gives its first picture within this time, or is taken for lost; network cameras need some seconds."""
+
+DIE_S = 1.0
+"""A killed process ends within this time, unless it sleeps in a driver where no signal reaches it."""
 
 
 class IsolatedDevice:
@@ -97,9 +99,12 @@ class IsolatedDevice:
         return buffer if filled == size else None
 
     def release(self) -> None:
-        """Kill the reader; a `read` that waits for it ends."""
+        """Kill the reader; a `read` that waits for it ends. One that the kernel does not let go is left behind."""
         self._process.kill()
-        self._process.wait()
+        try:
+            self._process.wait(DIE_S)
+        except subprocess.TimeoutExpired:  # its driver hangs; so does the read, which holds the pipe
+            return
         with self._reading:
             self._pipe.close()
             self._hold.close()

@@ -84,3 +84,22 @@ def test_a_reader_that_hangs_can_be_killed_from_another_thread(tmp_path: Path) -
     while device.read() is not None:
         pass
     assert time.monotonic() - begin < 3
+
+
+def test_a_reader_that_no_signal_reaches_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "act"
+    script.write_text("live")
+    device = IsolatedDevice(OPENER, str(script))
+    device.wait_ready()
+    script.write_text("block")
+    reading = threading.Thread(target=lambda: [*iter(device.read, None)], daemon=True)
+    reading.start()
+    kill = device._process.kill
+    monkeypatch.setattr(device._process, "kill", lambda: None)  # as one that sleeps in its driver
+    begin = time.monotonic()
+    device.release()
+    assert time.monotonic() - begin < 3
+    kill()
+    reading.join(5)
+    assert not reading.is_alive()
+    device.release()

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_agent.capture import LiveCapture
+from edge_agent.capture import DirectCapture, LiveCapture
 from edge_agent.sources import Frame, Source, SourceOptions, is_live, open_source
 from edge_agent.sources.base import Pacer
 from edge_agent.sources.camera import LiveSource, ReopenBudget, answers, opening_patience, without_credentials
@@ -244,6 +244,15 @@ def test_a_loop_goes_on_in_time_and_session(recording: Path) -> None:
 
 def test_fewer_frames_of_a_recording(recording: Path) -> None:
     assert len(list(frames_of(recording, fps=5))) == 10
+
+
+def test_a_picture_that_is_none_is_counted_and_ends_no_run(tmp_path: Path) -> None:
+    for number, side in enumerate([20, 1, 20]):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((side, side), 9, np.uint8))
+    frames = DirectCapture(open_source(SourceOptions(str(tmp_path), "P01", speed=None)))
+    indices = [frame.index for frame in frames if frame is not None]
+    assert indices == [0, 1]
+    assert (frames.read, frames.dropped) == (3, 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all"])

@@ -63,13 +63,24 @@ def test_a_folder_of_pictures_is_read_in_the_order_of_its_numbers(tmp_path: Path
     (tmp_path / "notes.txt").write_text("not a picture")
     with ImageFolder(tmp_path, 5) as folder:
         shots = list(folder)
-    assert [int(image[0, 0, 0]) for image, _ in shots] == [1, 2, 10]
+    assert [int(image[0, 0, 0]) for image, _ in shots if image is not None] == [1, 2, 10]
     assert [t for _, t in shots] == pytest.approx([0, 0.2, 0.4])
 
 
-def test_a_folder_without_pictures_and_a_corrupt_picture_are_errors_in_words(tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_used_costs_only_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number, shape in enumerate([(20, 30), (1, 1), (20, 30), (2500, 17)]):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full(shape, 9, np.uint8))
+    (tmp_path / "4.png").write_bytes(b"\x89PNG but no more")
+    shots = list(ImageFolder(tmp_path, 5))
+    assert [image is None for image, _ in shots] == [False, True, False, True, True]
+    assert [t for _, t in shots] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+    assert "3 of 5 pictures" in caplog.text
+    assert "1.png, 3.png, 4.png" in caplog.text
+
+
+def test_a_folder_without_a_usable_picture_is_an_error_in_words(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="holds no picture"):
         ImageFolder(tmp_path, 5)
     (tmp_path / "a.png").write_bytes(b"\x89PNG but no more")
-    with pytest.raises(MediaError, match="is not a picture"):
+    with pytest.raises(MediaError, match=r"1 of 1 pictures .* cannot be decoded.*a.png"):
         list(ImageFolder(tmp_path, 5))
