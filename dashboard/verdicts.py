@@ -1,7 +1,8 @@
 """A verdict on an alert with one click or key, and back: labels and remarks live in the trainer, here is what to undo.
 
 true alarm, false alarm   a label on the alert's window
-unsure                    a remark: looked at, cannot be told; nothing is learned from it
+unsure                    a remark: looked at, cannot be told; nothing is learned from it, and what the rater said
+                          before is set aside until it is undone
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Given:
     given_id: str
     verdict: str
     alert_id: str
+    rater: str
 
 
 @dataclass
@@ -38,11 +40,11 @@ class Bench:
 
     given: list[Given] = field(default_factory=list)
     outcome: Outcome | None = None
-    _ids: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    _sent: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
     def judge(self, ask: Ask, alert: Mapping[str, Any], verdict: str, rater: str) -> bool:
         """Store a verdict; clicking twice stores it once. Whether the trainer has confirmed it."""
-        given_id = self._ids.setdefault((alert["alert_id"], verdict, rater), uuid.uuid4().hex)
+        given_id = self._id_for(alert["alert_id"], verdict, rater)
         about = {"window_id": alert["window_id"], "task": alert["task"], "rater": rater}
         try:
             if verdict == UNSURE:
@@ -54,9 +56,17 @@ class Bench:
             self.outcome = Outcome("bad", f"Not stored: {error}. Click again once that is mended; it is stored once.")
             return False
         if stored["fresh"]:
-            self.given.append(Given(given_id, verdict, alert["alert_id"]))
+            self.given.append(Given(given_id, verdict, alert["alert_id"], rater))
         self.outcome = Outcome("good", f"Stored: {verdict}, by {rater}.")
         return True
+
+    def _id_for(self, alert_id: str, verdict: str, rater: str) -> str:
+        """One for the same verdict again; whoever comes back to it after another one says something new."""
+        said, given_id = self._sent.get((alert_id, rater), ("", ""))
+        if said != verdict:
+            given_id = uuid.uuid4().hex
+            self._sent[alert_id, rater] = (verdict, given_id)
+        return given_id
 
     def undo(self, ask: Ask) -> str | None:
         """Take the newest verdict back; returns the alert it was about, None if nothing was undone."""
@@ -70,6 +80,6 @@ class Bench:
             self.outcome = Outcome("bad", f"Not withdrawn: {error}.")
             return None
         self.given.pop()
-        self._ids = {key: given_id for key, given_id in self._ids.items() if given_id != last.given_id}
+        self._sent.pop((last.alert_id, last.rater), None)
         self.outcome = Outcome("quiet", f"Withdrawn: {last.verdict}.")
         return last.alert_id

@@ -14,7 +14,7 @@ from sentry_proto.errors import InputError
 from sentry_proto.layout import MODALITY_INDEX, SECOND_FEATURES
 from sentry_proto.tasks import FALSE_ALARM, TRUE_ALARM, Task
 from sentry_proto.types import FeatureWindow, Window
-from trainer_service import remarks, schema, views
+from trainer_service import remarks, schema, self_reports, views
 from trainer_service.rates import event_probability
 
 Json = dict[str, Any]
@@ -148,12 +148,17 @@ def _around(connection: Connection, task: Task, alert: Json) -> list[Json]:
 
 
 def _judged(tasks: Mapping[str, Task], *columns: ColumnElement[Any]) -> Select[Any]:
-    """Alerts with the newest label and the number of remarks of their window and task."""
+    """Alerts with the newest label by somebody who looked, and the number of remarks, of their window and task."""
     alert, remark = schema.alerts.c, schema.remarks.c
     label = schema.labels.c
     newest = (
         select(label.value)
-        .where(label.window_id == alert.window_id, label.task == alert.task, label.withdrawn.is_(None))
+        .where(
+            label.window_id == alert.window_id,
+            label.task == alert.task,
+            label.source != self_reports.SOURCE,
+            label.withdrawn.is_(None),
+        )
         .order_by(label.row.desc())
         .limit(1)
         .scalar_subquery()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from sentry_proto import limits
@@ -47,7 +47,7 @@ def put(connection: Connection, label: Label, now: float) -> bool:
     second opinion.
 
     Raises:
-        InputError: if there is no such window.
+        InputError: if there is no such window, or the id is that of a label that says something else.
     """
     windows = schema.windows.c
     participant = connection.scalar(select(windows.participant).where(windows.window_id == label.window_id))
@@ -57,6 +57,7 @@ def put(connection: Connection, label: Label, now: float) -> bool:
         return False
     row = {**vars(label), "participant": participant, "received": now}
     if not connection.execute(insert(schema.labels).on_conflict_do_nothing(index_elements=["label_id"]), row).rowcount:
+        _check_same(connection, label)
         return False
     _enter(connection, participant)
     return True
@@ -69,6 +70,41 @@ def _newest(connection: Connection, label: Label) -> tuple[str, str, float] | No
     chosen = select(table.value, table.source, table.confidence).where(*same, table.withdrawn.is_(None))
     found = connection.execute(chosen.order_by(table.row.desc()).limit(1)).first()
     return (found.value, found.source, found.confidence) if found else None
+
+
+def _check_same(connection: Connection, label: Label) -> None:
+    """That what is known under a label's id says what it says: else whoever sent it would take it as stored."""
+    names = ("window_id", "task", "value", "rater")
+    chosen = select(*(schema.labels.c[name] for name in names)).where(schema.labels.c.label_id == label.label_id)
+    known = connection.execute(chosen).one()
+    if known != tuple(getattr(label, name) for name in names):
+        said = f"{known.task}: {known.value}, by {known.rater}"
+        raise InputError(f"label {label.label_id[:40]!r} is known and says something else ({said}); give it a new id")
+
+
+def set_aside(connection: Connection, window_id: str, task: str, rater: str, now: float) -> None:
+    """Withdraw what a rater has said of a window, who says now that it cannot be told."""
+    said = _of_rater(window_id, task, rater) & schema.labels.c.withdrawn.is_(None)
+    connection.execute(update(schema.labels).where(said).values(withdrawn=now))
+
+
+def stand_again(connection: Connection, window_id: str, task: str, rater: str, since: float) -> None:
+    """Let the labels that were set aside at this time stand again, unless the rater has given another since.
+
+    They get new rows, so that whoever reads labels by their rows finds them.
+    """
+    table, own = schema.labels, _of_rater(window_id, task, rater)
+    if connection.scalar(select(table.c.row).where(own, table.c.withdrawn.is_(None)).limit(1)) is not None:
+        return
+    for found in connection.execute(select(table).where(own, table.c.withdrawn == since).order_by(table.c.row)).all():
+        connection.execute(table.delete().where(table.c.row == found.row))
+        again = {name: value for name, value in found._mapping.items() if name != "row"}
+        connection.execute(table.insert(), {**again, "withdrawn": None})
+
+
+def _of_rater(window_id: str, task: str, rater: str) -> ColumnElement[bool]:
+    table = schema.labels.c
+    return and_(table.window_id == window_id, table.task == task, table.rater == rater)
 
 
 def withdraw(connection: Connection, label_id: str, now: float) -> bool:

@@ -11,7 +11,7 @@ from sentry_proto.errors import InputError, RequestRefused
 from sentry_proto.types import Label
 from trainer_service import agreement, erasure, labels, remarks, schema, self_reports, veil
 from trainer_service.agreement import AgreementFeed
-from trainer_service.remarks import Remark
+from trainer_service.remarks import UNSURE, Remark
 from trainer_service.requests import Answering
 from trainer_service.self_reports import Answer, SelfReport
 from trainer_service.views import checked_limit
@@ -82,6 +82,8 @@ class OpinionApi(Answering):
             fresh = remarks.put(connection, remark, now)
             if fresh:
                 self._note(connection, "remark", remark_id, participant, f"{task}: {kind}, by {rater}")
+        if fresh and kind == UNSURE:
+            self._learner.nudge()  # it may have taken the place of a label
         return {"stored": True, "fresh": fresh}
 
     def remarks(self, kind: str | None = None, participant: str | None = None, limit: int = 100) -> list[Json]:
@@ -98,7 +100,9 @@ class OpinionApi(Answering):
         """Take a remark back."""
         with self._store.write() as connection:
             self._may_take_back(connection, "withdraw_remark", schema.remarks, remark_id)
-            return {"withdrawn": remarks.withdraw(connection, remark_id, time.time())}
+            withdrawn = remarks.withdraw(connection, remark_id, time.time())
+        self._learner.nudge()
+        return {"withdrawn": withdrawn}
 
     def _may_take_back(self, connection: Connection, action: str, table: Table, given_id: str) -> None:
         """Whether a label or remark may be withdrawn, which is then written down."""

@@ -1,6 +1,7 @@
 """Remarks: what a rater says that is no label.
 
-    unsure         about a window and task: it was looked at, and cannot be told; the words may say why
+    unsure         about a window and task: it was looked at, and cannot be told; the words may say why. It takes the
+                   place of what the same rater said before: that label is withdrawn until the remark is
     missed event   at a moment of a person for which no alert came
 
 Neither is learned from, nor counted in a rate. Whoever reports a missed event looked for it, so it says nothing of how
@@ -20,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sentry_proto import limits
 from sentry_proto.errors import InputError
 from sentry_proto.tasks import Task
-from trainer_service import schema
+from trainer_service import labels, schema
 
 UNSURE = "unsure"
 MISSED = "missed event"
@@ -85,16 +86,38 @@ def about(connection: Connection, window_id: str) -> tuple[str, float]:
 
 
 def put(connection: Connection, remark: Remark, now: float) -> bool:
-    """Store a checked remark; False if it is known already, which changes nothing."""
+    """Store a checked remark; False if it is known already, which changes nothing.
+
+    Raises:
+        InputError: if its id is that of a remark that says something else.
+    """
     statement = insert(schema.remarks).on_conflict_do_nothing(index_elements=["remark_id"])
-    return connection.execute(statement, {**vars(remark), "received": now}).rowcount > 0
+    if not connection.execute(statement, {**vars(remark), "received": now}).rowcount:
+        _check_same(connection, remark)
+        return False
+    if remark.kind == UNSURE and remark.window_id is not None:
+        labels.set_aside(connection, remark.window_id, remark.task, remark.rater, now)
+    return True
+
+
+def _check_same(connection: Connection, remark: Remark) -> None:
+    names = ("kind", "task", "participant", "window_id", "rater", "words")
+    chosen = select(*(schema.remarks.c[name] for name in names)).where(schema.remarks.c.remark_id == remark.remark_id)
+    if connection.execute(chosen).one() != tuple(getattr(remark, name) for name in names):
+        raise InputError(f"remark {remark.remark_id[:40]!r} is known and says something else; give it a new id")
 
 
 def withdraw(connection: Connection, remark_id: str, now: float) -> bool:
     """Take a remark back; False if there is none, or it was taken back before."""
     table = schema.remarks
     standing = (table.c.remark_id == remark_id) & table.c.withdrawn.is_(None)
-    return connection.execute(update(table).where(standing).values(withdrawn=now)).rowcount > 0
+    found = connection.execute(select(table).where(standing)).first()
+    if found is None:
+        return False
+    connection.execute(update(table).where(standing).values(withdrawn=now))
+    if found.kind == UNSURE and found.window_id is not None:
+        labels.stand_again(connection, found.window_id, found.task, found.rater, found.received)
+    return True
 
 
 def listed(connection: Connection, where: Sequence[ColumnElement[bool]], limit: int) -> list[dict[str, Any]]:

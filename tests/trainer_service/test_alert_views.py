@@ -33,7 +33,7 @@ def busy(store: Store) -> Store:
 
 
 def unsure(number: int) -> Remark:
-    return Remark(hex_id(90 + number), remarks.UNSURE, "stress", "P01", 0.0, "ann", 0.0, hex_id(number))
+    return Remark(hex_id(90 + number), remarks.UNSURE, "stress", "P01", 0.0, "bob", 0.0, hex_id(number))
 
 
 def test_verdicts_are_the_newest_label_else_that_somebody_was_unsure(busy: Store) -> None:

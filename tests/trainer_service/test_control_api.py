@@ -328,6 +328,50 @@ def test_a_label_is_stored_once_and_wakes_the_learner_once(desk: Desk) -> None:
     assert submit(desk, 1, 1, "calm") == {"stored": True, "fresh": True}
     assert submit(desk, 1, 1, "calm") == {"stored": True, "fresh": False}
     assert desk.learner.asked == ["nudge"]
+
+
+@pytest.mark.usefixtures("windows")
+def test_an_id_that_is_known_to_say_something_else_is_refused(desk: Desk) -> None:
+    given = {"task": "stress", "source": "observer", "rater": "ann"}
+    submit(desk, 1, 1, "calm")
+    kind, words = refused(desk, "label", label_id=hex_id(1), window_id=hex_id(1), value="stressed", **given)
+    assert (kind, "(stress: calm, by ann); give it a new id" in words) == ("InputError", True)
+    about = {"remark_id": "r1", "kind": "unsure", "task": "stress", "rater": "ann", "window_id": hex_id(1)}
+    desk.call("remark", **about, words="unclear")
+    assert "give it a new id" in refused(desk, "remark", **about, words="bad picture")[1]
+
+
+@pytest.mark.usefixtures("windows")
+def test_unsure_takes_the_place_of_a_label_until_it_is_taken_back(desk: Desk) -> None:
+    def standing() -> list[tuple[str, str]]:
+        return [(said["rater"], said["value"]) for said in desk.call("window", window_id=hex_id(4))["labels"]]
+
+    def judged() -> int:
+        return sum(row["labelled_alerts"] + row["labelled_audit"] for row in desk.call("rates", task="stress")[:1])
+
+    desk.store.ingest([arrival(dataclasses.replace(alert(hex_id(104)), window_id=hex_id(4)), 9)], 0.0)
+    submit(desk, 1, 4, "true alarm")
+    submit(desk, 2, 4, "calm", rater="bob")
+    assert judged() == 1
+    desk.call("remark", remark_id="r1", kind="unsure", task="stress", rater="ann", window_id=hex_id(4))
+    desk.call("remark", remark_id="r2", kind="unsure", task="stress", rater="bob", window_id=hex_id(4))
+    assert (standing(), judged(), desk.call("alerts")[0]["verdict"]) == ([], 0, "unsure")
+    desk.call("withdraw_remark", remark_id="r2")
+    assert (standing(), judged(), desk.call("alerts")[0]["verdict"]) == ([("bob", "calm")], 1, "false alarm")
+    submit(desk, 3, 4, "calm")
+    desk.call("withdraw_remark", remark_id="r1")
+    assert standing() == [("bob", "calm"), ("ann", "calm")], "what was said after the remark is kept"
+    assert desk.call("withdraw", label_id=hex_id(2)) == {"withdrawn": True}, "under the id that it always had"
+
+
+@pytest.mark.usefixtures("windows")
+def test_what_a_participant_says_is_no_verdict_of_somebody_who_looked(desk: Desk) -> None:
+    desk.store.ingest([arrival(dataclasses.replace(alert(hex_id(104)), window_id=hex_id(4)), 9)], 0.0)
+    submit(desk, 1, 4, "calm", source="self-report", rater="P01")
+    assert (desk.call("alerts")[0]["verdict"], desk.call("status")["unjudged"]) == (None, 1)
+    submit(desk, 2, 4, "stressed")
+    submit(desk, 3, 4, "mildly stressed", source="self-report", rater="P01")
+    assert (desk.call("alerts")[0]["verdict"], desk.call("status")["unjudged"]) == ("true alarm", 0)
     assert desk.call("withdraw", label_id=hex_id(1)) == {"withdrawn": True}
     assert desk.call("withdraw", label_id=hex_id(1)) == {"withdrawn": False}
 

@@ -42,11 +42,10 @@ def partitions(store: Store) -> dict[str, str]:
 
 
 def test_a_repeated_submission_is_stored_once_and_changes_nothing(store: Store) -> None:
-    assert put_labels(store, label(1, hex_id(1)), label(1, hex_id(1), "stressed"), label(1, hex_id(2))) == [
-        True,
-        False,
-        False,
-    ]
+    assert put_labels(store, label(1, hex_id(1)), label(1, hex_id(1))) == [True, False]
+    for other in (label(1, hex_id(1), "stressed"), label(1, hex_id(2)), label(1, hex_id(1), rater="bob")):
+        with pytest.raises(InputError, match="is known and says something else"):
+            put_labels(store, other)
     assert stored(store) == [(hex_id(1), "calm")]
 
 

@@ -79,7 +79,7 @@ def test_label_that_was_not_confirmed_is_sent_again_under_its_id() -> None:
     assert desk.given == []
     assert desk.outcome
     assert desk.outcome.sentence.startswith("Not stored: no answer.")
-    (first,) = desk._label_ids.values()
+    ((_, first),) = desk._sent.values()
     trainer.away = False
     desk.label(trainer, click(), 12.0)
     assert list(trainer.stored) == [first]

@@ -58,7 +58,10 @@ class FileTray:
         """Keep an answer; it takes the place of the rater's earlier one about the same window and task."""
         with self._locked():
             answers = self.answers()
-            if any(known.label_id == label.label_id for known in answers):
+            known = next((known for known in answers if known.label_id == label.label_id), None)
+            if known is not None and (_question(known), known.value) != (_question(label), label.value):
+                raise InputError(f"label {label.label_id[:40]!r} is known and says something else: {known.value}")
+            if known is not None:
                 return False
             self._write([*(known for known in answers if _question(known) != _question(label)), label])
         return True

@@ -1,9 +1,8 @@
-"""What a click on the review page does, without Streamlit: one label id per window shown, nothing taken as stored
-before the tray says so, and undo.
+"""What a click on the review page does, without Streamlit: nothing taken as stored before the tray says so, and undo.
 
-    shown --click--> stored --undo--> shown again, under a new label id
+    shown --click--> stored --undo--> shown again, under a new id
       | click within MIN_LOOK_S: meant for the window before; ignored
-      | tray fails: not stored, the same id is sent by the next click
+      | tray fails: not stored; the same answer goes with the same id, another with a new one: the first may arrive yet
 
 A tray is where windows come from and where answers go: the trainer's queue, or a file.
 """
@@ -90,7 +89,7 @@ class Desk:
     given: list[Given] = field(default_factory=list)
     skipped: set[tuple[str, str]] = field(default_factory=set)
     outcome: Outcome | None = None
-    _label_ids: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    _sent: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
     _shown: tuple[str, float] = ("", 0.0)
 
     def choose(self, window_ids: Sequence[str], task: str, now: float) -> str | None:
@@ -105,7 +104,7 @@ class Desk:
         """Give a label; repeating it stores nothing twice."""
         if click.window_id == self._shown[0] and now - self._shown[1] < MIN_LOOK_S:
             return
-        label_id = self._label_ids.setdefault((click.rater, click.task, click.window_id), uuid.uuid4().hex)
+        label_id = self._id_for(click)
         label = Label(label_id, click.window_id, click.task, click.value, "observer", click.rater, created=now)
         try:
             fresh = tray.put(label)
@@ -116,6 +115,14 @@ class Desk:
             self.given.append(Given(label_id, click))
         self.outcome = Outcome("good", f"Stored: {click.value}, by {click.rater}.")
 
+    def _id_for(self, click: Click) -> str:
+        """One for the same answer again; whoever answers otherwise than before says something new."""
+        value, own_id = self._sent.get(_whose(click), ("", ""))
+        if value != click.value:
+            own_id = uuid.uuid4().hex
+            self._sent[_whose(click)] = (click.value, own_id)
+        return own_id
+
     def undo(self, tray: Tray) -> None:
         """Withdraw the label given last."""
         last = self.given[-1]
@@ -125,7 +132,7 @@ class Desk:
             self.outcome = Outcome("bad", f"Not withdrawn: {error}.")
             return
         self.given.pop()
-        self._label_ids = {key: label_id for key, label_id in self._label_ids.items() if label_id != last.label_id}
+        self._sent.pop(_whose(last.click), None)
         self._shown = (last.click.window_id, 0.0)
         words = f"Withdrawn: {last.click.value}." if withdrawn else "It had been withdrawn already."
         self.outcome = Outcome("quiet", f"{words} The window is back on the desk.")
@@ -134,7 +141,7 @@ class Desk:
         """Say why there is no answer; `click.value` is the reason. Repeating it stores nothing twice."""
         if click.window_id == self._shown[0] and now - self._shown[1] < MIN_LOOK_S:
             return
-        pass_id = self._label_ids.setdefault((click.rater, click.task, click.window_id), uuid.uuid4().hex)
+        pass_id = self._id_for(click)
         try:
             tray.pass_over(click, pass_id)
         except SentryError as error:
@@ -147,3 +154,7 @@ class Desk:
         """Leave a window for later."""
         self.skipped.add((task, window_id))
         self.outcome = Outcome("quiet", "Left for later; nothing was stored.")
+
+
+def _whose(click: Click) -> tuple[str, str, str]:
+    return click.rater, click.task, click.window_id
