@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 import streamlit as st
 
-from dashboard.attention import attention, clock_is_off
+from dashboard.attention import attention
 from dashboard.connection import ask, live
+from dashboard.filters import remembered
 from dashboard.story import Chapter, story
+from dashboard.troubles import clock_is_off
 from dashboard.wording import day_and_time, duration
 from training.active_learning.review.markup import (
     Html,
@@ -31,6 +34,9 @@ from training.active_learning.review.markup import (
 from training.active_learning.review.words import ABSTAINING, count, percent, plural, version
 
 REFRESH_S = 2.0
+SYSTEM_GOOD_S = 10.0
+"""A disk does not fill, nor a signature run out, faster than that."""
+
 SHOWN_ALERTS = 8
 
 _CAMERA_TONES = {"ok": "good", "several faces": "good", "no face": "warn"}
@@ -45,7 +51,8 @@ def page() -> None:
 def _overview() -> None:
     status, agents, decisions = ask("status"), ask("agents"), ask("decisions", limit=50)
     alerts = ask("alerts", limit=SHOWN_ALERTS)
-    said = attention(status, agents, status["unjudged"])
+    system, _ = remembered("system", partial(ask, "system"), SYSTEM_GOOD_S)
+    said = attention(status, agents, system)
     note(said.tone, said.sentence, said.advice)
     st.html(_facts(status))
     left, right = st.columns([5, 3], gap="small")

@@ -40,7 +40,7 @@ def _page() -> None:
     for trouble in found:
         note(trouble.tone, trouble.sentence, trouble.advice)
     if not found:
-        note("good", "Nothing is wrong.", "Disk, signatures, agents and learner are as they should be.")
+        note("good", "Nothing needs attention.", "Disk, signatures, agents and learner are as they should be.")
     st.html(_facts(status, system))
     left, right = st.columns([5, 4], gap="small")
     with left:

@@ -159,6 +159,8 @@ class FakeTrainer:
     agreement: dict[str, Any] = field(default_factory=dict)
     waits_for: dict[str, str] = field(default_factory=dict)
     learner_state: str = "idle"
+    rollout: dict[str, Any] | None = None
+    system: dict[str, Any] = field(default_factory=dict)
     set_aside: int = 0
     model_version: int = 2
     labels: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -221,13 +223,13 @@ class FakeTrainer:
         }  # fmt: skip
         return {
             "software": "0.1.0", "started": NOW - 3600, "now": NOW, "tasks": tasks_to_json(DEFAULT_TASKS),
-            "model_version": self.model_version, "windows": len(self.windows), "labels": len(self.labels),
-            "alerts": len(self.alerts), "people": 5, "learner": learner,
+            "model_version": self.model_version, "rollout": self.rollout, "windows": len(self.windows),
+            "labels": len(self.labels), "alerts": len(self.alerts), "people": 5, "learner": learner,
             "unjudged": sum(alert["verdict"] is None for alert in self.alerts),
         }  # fmt: skip
 
     def do_system(self) -> dict[str, Any]:
-        return {"free": 8e11, "total": 1e12, "database": 5e9, "expires": {"root": NOW + 9e7}}
+        return {"free": 8e11, "total": 1e12, "database": 5e9, "expires": {"root": NOW + 9e7}, **self.system}
 
     def do_agents(self) -> list[dict[str, Any]]:
         return self.agents

@@ -20,6 +20,12 @@ class TestOverview:
         ):  # fmt: skip
             assert said in text
 
+    def test_a_full_disk_is_the_first_thing_that_is_said(self, trainer: FakeTrainer) -> None:
+        trainer.system = {"free": 1e10}
+        text = words(open_page("overview"))
+        assert "The trainer's disk has 10.0 GB left, 1 % of it." in text
+        assert "more on the System page." in text
+
     def test_abstaining_study_says_what_comes_next(self, trainer: FakeTrainer) -> None:
         trainer.model_version, trainer.alerts, trainer.decisions = 0, [], []
         trainer.agents = [agent(model_version=0)]

@@ -15,8 +15,14 @@ WELL = {"free": 8e11, "total": 1e12, "database": 5e9, "expires": {"root": NOW + 
 DRIFT = {"time": NOW - 600, "signal": "error", "task": "stress", "before": 0.2, "after": 0.4}
 
 
-def said(agents: Any = (), learner: Any = (), **system: Any) -> list[tuple[str, str]]:
-    status = {"now": NOW, "learner": {"state": "idle", "stream": {"drifts": []}, **dict(learner)}}
+def said(agents: Any = ({},), learner: Any = (), **system: Any) -> list[tuple[str, str]]:
+    status = {
+        "now": NOW,
+        "model_version": 2,
+        "rollout": None,
+        "unjudged": 0,
+        "learner": {"state": "idle", "stream": {"drifts": []}, **dict(learner)},
+    }
     found = troubles(status, [{**agent(), **one} for one in agents], {**WELL, **system})
     return [(trouble.tone, trouble.sentence) for trouble in found]
 
@@ -38,7 +44,7 @@ def said(agents: Any = (), learner: Any = (), **system: Any) -> list[tuple[str, 
         ({"agents": [{"spooled": 900}]}, "warn", "900 records wait in the spool of lab-1."),
         ({"agents": [{"alive": False, "silent_s": 600.0}]}, "bad", "lab-1 has been silent for 10 min."),
         ({"agents": [{"error": "the camera is gone"}]}, "bad", "lab-1 reports: the camera is gone"),
-        ({"agents": [{"clock_off_s": 120.0}]}, "warn", "The clock of lab-1 is 2 min off."),
+        ({"agents": [{"clock_off_s": 120.0}]}, "warn", "The clock of lab-1 is 2 min ahead of the trainer's."),
     ],
 )  # fmt: skip
 def test_each_trouble_has_its_sentence(how: dict[str, Any], tone: str, sentence: str) -> None:
