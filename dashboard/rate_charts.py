@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import altair as alt
@@ -98,8 +99,17 @@ def chart(key: str, by: str, slanted: bool, counted: bool, look: Look) -> Any:
     return layers
 
 
-def change(rows: Sequence[Mapping[str, Any]], rate: Rate) -> str | None:
-    """Before and after the latest model update in one sentence; None before two versions have enough labels."""
+@dataclass(frozen=True)
+class Change:
+    """What the latest model update did to a rate; quiet in tone if it may be chance."""
+
+    tone: str
+    update: str
+    words: str
+
+
+def change(rows: Sequence[Mapping[str, Any]], rate: Rate) -> Change | None:
+    """Before and after the latest model update; None before two versions have enough labels."""
     known = sorted((row for row in rows if row["model_version"] and row[rate.key]["enough"]), key=_version)
     if len(known) < 2:
         return None
@@ -107,10 +117,35 @@ def change(rows: Sequence[Mapping[str, Any]], rate: Rate) -> str | None:
     verb = "fell" if after["value"] < before["value"] else "rose" if after["value"] > before["value"] else "stayed"
     moved = f"from {quantity(rate.key, before['value'])} to {quantity(rate.key, after['value'])}"
     apart = difference(estimate(after), estimate(before))
-    shown = apart is not None and not apart[1] <= 0 <= apart[2]
-    sure = "The difference is beyond chance." if shown else "The difference may be chance; more labels will tell."
-    title = f"{rate.title[:1].lower()}{rate.title[1:]}"
-    return f"From v{_version(known[-2])} to v{_version(known[-1])} the {title} {verb} {moved}. {sure}"
+    tone = "quiet" if apart is None else "good" if apart[2] < 0 else "bad" if apart[1] > 0 else "quiet"
+    update = f"From v{_version(known[-2])} to v{_version(known[-1])}"
+    return Change(tone, update, f"the {_low(rate)} {verb} {moved}")
+
+
+def headline(versions: Sequence[Mapping[str, Any]]) -> tuple[str, str, str] | None:
+    """What the latest update did to all rates: tone, every change beyond chance (the worse first), and how sure it is.
+
+    Good news only where nothing got worse. None before any rate can be compared.
+    """
+    changes = {rate: found for rate in RATES if (found := change(versions, rate)) is not None}
+    shown = sorted((one for one in changes.values() if one.tone != "quiet"), key=lambda one: one.tone != "bad")
+    if shown:
+        sure = "These differences are beyond chance." if shown[1:] else "The difference is beyond chance."
+        unknown = ", ".join(f"the {_low(rate)}" for rate in RATES if rate not in changes)
+        return shown[0].tone, _told(shown), f"{sure} Not enough labels yet to compare {unknown}." if unknown else sure
+    if changes:
+        return "quiet", _told(list(changes.values())[:1]), "The difference may be chance; more labels will tell."
+    return None
+
+
+def _told(changes: Sequence[Change]) -> str:
+    """A sentence for each update, with all that it changed."""
+    told = groupby(changes, lambda one: one.update)
+    return " ".join(f"{update} {', '.join(one.words for one in same)}." for update, same in told)
+
+
+def _low(rate: Rate) -> str:
+    return f"{rate.title[:1].lower()}{rate.title[1:]}"
 
 
 def _version(row: Mapping[str, Any]) -> int:

@@ -14,7 +14,7 @@ from dashboard.agreement import agreement
 from dashboard.connection import ask, live
 from dashboard.figures import figure
 from dashboard.filters import remembered
-from dashboard.rate_charts import RATES, Rate, change, drawing, implied, points, table_of
+from dashboard.rate_charts import RATES, Rate, drawing, headline, implied, points, table_of
 from dashboard.threshold import advice
 from dashboard.updates import labels_for, updates
 from dashboard.wording import PER_HOUR, interval, quantity
@@ -97,7 +97,9 @@ def _rates(options: _Options, rows: Sequence[Mapping[str, Any]], by: str, groupe
     if not versions:
         _none(options)
         return
-    _headline(versions)
+    said = headline(versions)
+    if said is not None:
+        note(*said)
     latest = max(versions, key=lambda row: row["model_version"])
     _warn(latest)
     for column, rate in zip(st.columns(len(RATES), gap="small"), RATES, strict=True):
@@ -154,14 +156,6 @@ def _warn(row: Mapping[str, Any]) -> None:
         if warning:
             note("bad", f"{rate.title}:", f"{warning}.")
             return
-
-
-def _headline(versions: Sequence[Mapping[str, Any]]) -> None:
-    changes = (change(versions, rate) for rate in RATES)
-    said = next((sentence for sentence in changes if sentence), None)
-    if said:
-        first, second = said.split(". The ", maxsplit=1)
-        note("good" if "beyond" in second and "fell" in first else "quiet", f"{first}.", f"The {second}")
 
 
 def _figure(rate: Rate, row: Mapping[str, Any]) -> Html:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dashboard import rate_charts
-from tests.dashboard.fake_trainer import features, rates_row
+from tests.dashboard.fake_trainer import features, rate, rates_row
 from training.active_learning.review import chart
 from training.active_learning.review.look import LIGHT
 from training.active_learning.sheets import CURVES, Series, series
@@ -50,11 +50,25 @@ def test_versions_without_enough_labels_have_no_point() -> None:
 
 
 def test_change_claims_a_difference_only_when_its_interval_excludes_nought() -> None:
-    rate = rate_charts.RATES[0]
-    near = rate_charts.change([rates_row(1, 1.0), rates_row(2, 0.8)], rate)
-    apart = rate_charts.change([rates_row(1, 1.0), rates_row(2, 0.1)], rate)
-    assert near
-    assert apart
-    assert near.endswith("The difference may be chance; more labels will tell.")
-    assert apart.endswith("The difference is beyond chance.")
-    assert rate_charts.change([rates_row(1, 1.0)], rate) is None
+    near = rate_charts.headline([rates_row(1, 1.0), rates_row(2, 0.8)])
+    apart = rate_charts.headline([rates_row(1, 1.0), rates_row(2, 0.1)])
+    assert near == (
+        "quiet",
+        "From v1 to v2 the false-positive rate fell from 20 % to 16 %.",
+        "The difference may be chance; more labels will tell.",
+    )
+    assert apart is not None
+    assert apart[0] == "good"
+    assert apart[1].startswith("From v1 to v2 the false-positive rate fell from 20 % to 2.0 %, the ")
+    assert apart[1].endswith("the false alarms per hour fell from 6.0 / h to 0.6 / h.")
+    assert apart[2] == "These differences are beyond chance. Not enough labels yet to compare the miss rate."
+    assert rate_charts.headline([rates_row(1, 1.0)]) is None
+
+
+def test_fewer_false_alarms_are_no_good_news_where_more_is_missed() -> None:
+    before = {**rates_row(1, 1.0), "miss_rate": rate(0.1, 0.05, 0.19, 60)}
+    after = {**rates_row(2, 0.1), "miss_rate": rate(0.6, 0.48, 0.71, 60)}
+    said = rate_charts.headline([before, after])
+    assert said is not None
+    assert said[0] == "bad"
+    assert said[1].startswith("From v1 to v2 the miss rate rose from 10 % to 60 %, the false-positive")

@@ -138,7 +138,7 @@ class TestRates:
     def test_each_rate_has_interval_n_or_what_is_missing(self, trainer: FakeTrainer) -> None:
         text = words(open_page("rates"))
         for said in (
-            "From v1 to v2 the false-positive rate fell from 30 % to 12 %.", "7.2 to 19 % (95 %), n = 42",
+            "From v1 to v2 the false-positive rate fell from 30 % to 12 %, the false-", "7.2 to 19 % (95 %), n = 42",
             "not enough labels yet: 6 more", "3.6 / h", "all versions",
         ):  # fmt: skip
             assert said in text
