@@ -15,6 +15,7 @@ KEY_VARIABLE = "SENTRY_CONTROL_KEY"
 ACTED_VARIABLE = "SENTRY_ACTED"
 SELF_REPORT_VARIABLE = "SENTRY_SELF_REPORT"
 OPEN_VARIABLE = "SENTRY_NO_SIGN_IN"
+ESTIMATES_VARIABLE = "SENTRY_RATERS_SEE_ESTIMATES"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SCRIPT = Path(__file__).with_name("app.py")
 
@@ -29,6 +30,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--address", default="127.0.0.1", help="to listen on (127.0.0.1: this machine only)")
     made.add_argument("--acted", action="store_true", help="say on every page that a puppet acts what is seen")
     made.add_argument("--self-report", action="store_true", help="serve the page for participants, and no other")
+    made.add_argument(
+        "--raters-see-estimates",
+        action="store_true",
+        help="show raters what the model says before they answer; error rates then come out too low",
+    )
     made.add_argument("--no-sign-in", action="store_true", help="let everybody at this machine do everything")
     return made
 
@@ -44,12 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"sentry-dashboard: {error}", file=sys.stderr)
         return error.exit_code
     os.environ[KEY_VARIABLE] = str(chosen.key.resolve())
-    if chosen.acted:
-        os.environ[ACTED_VARIABLE] = "1"
-    if chosen.self_report:
-        os.environ[SELF_REPORT_VARIABLE] = "1"
-    if chosen.no_sign_in:
-        os.environ[OPEN_VARIABLE] = "1"
+    flags = {
+        ACTED_VARIABLE: chosen.acted,
+        SELF_REPORT_VARIABLE: chosen.self_report,
+        OPEN_VARIABLE: chosen.no_sign_in,
+        ESTIMATES_VARIABLE: chosen.raters_see_estimates,
+    }
+    os.environ.update({name: "1" for name, wanted in flags.items() if wanted})
     print(f"The dashboard is at http://{chosen.address}:{chosen.port}", flush=True)
     return become([sys.executable, "-m", "dashboard.server", *server_arguments(SCRIPT, chosen.address, chosen.port)])
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
 
+from dashboard.cli import ESTIMATES_VARIABLE
 from dashboard.connection import ask, live
 from dashboard.verdicts import UNSURE
 from dashboard.who import rater_name
@@ -71,7 +73,8 @@ def page() -> None:
 def _review(desk: Desk) -> None:
     st.session_state[IDLE] = True  # until it has something to show
     tray = TrainerTray(tasks_from_json(ask("status")["tasks"]))
-    shown = review(tray, desk, "New windows appear here by themselves as agents send them.", rater_name())
+    blind = ESTIMATES_VARIABLE not in os.environ
+    shown = review(tray, desk, "New windows appear here by themselves as agents send them.", rater_name(), blind)
     st.session_state[IDLE] = not shown
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.cli import ESTIMATES_VARIABLE
 from tests.dashboard.conftest import markup, open_page, words
 from tests.dashboard.fake_trainer import FakeTrainer, agent, model
 
@@ -82,11 +84,11 @@ class TestReview:
     def test_one_click_stores_one_label_and_moves_on(self, trainer: FakeTrainer) -> None:
         test = open_page("review", rater="R1")
         assert "5 windows to review" in words(test)
-        press(age(test), "False alarm")
+        press(age(test), "Calm")
         (label,) = trainer.labels.values()
-        assert (label["window_id"], label["value"], label["rater"]) == (f"{1:032x}", "false alarm", "R1")
+        assert (label["window_id"], label["value"], label["rater"]) == (f"{1:032x}", "calm", "R1")
         assert label["source"] == "observer"
-        assert "Stored: false alarm, by R1." in words(test)
+        assert "Stored: calm, by R1." in words(test)
         assert "4 windows to review" in words(test)
 
     def test_undo_withdraws_and_shows_the_window_again(self, trainer: FakeTrainer) -> None:
@@ -96,11 +98,35 @@ class TestReview:
         assert trainer.labels == {}
         assert "5 windows to review" in words(test)
 
-    def test_audit_window_asks_for_the_class_only(self, trainer: FakeTrainer) -> None:
-        trainer.windows = [w for w in trainer.windows if w["stratum"] == "audit"]
-        test = open_page("review", rater="R1")
-        assert "Which stress do you see?" in words(test)
-        assert "True alarm" not in [button.label for button in test.button]
+    def test_raters_are_told_neither_the_estimate_nor_why_they_are_asked(self, trainer: FakeTrainer) -> None:
+        every, asked = trainer.windows, []
+        for window in every:
+            trainer.windows = [window]
+            page = open_page("review", rater="R1")
+            text = words(page)
+            assert not any(said in text for said in ("What the model says", "65 %", "audit", "uncertain", "alert"))
+            asked.append(sorted(button.label for button in page.button))
+        assert len(every) == 5
+        assert all(labels == asked[0] for labels in asked), "the question would give it away"
+
+    def test_a_study_may_show_them(self, trainer: FakeTrainer, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(ESTIMATES_VARIABLE, "1")
+        page = open_page("review", rater="R1")
+        text = words(page)
+        assert "What the model says" in text
+        assert "The model raised an alert in this window." in text
+        press(age(page), "False alarm")
+        assert [label["value"] for label in trainer.labels.values()] == ["false alarm"]
+
+    def test_only_the_task_that_alerted_is_asked_for_a_verdict(
+        self, trainer: FakeTrainer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(ESTIMATES_VARIABLE, "1")
+        asked = {
+            task: "True alarm" in [button.label for button in open_page("review", rater="R1", task=task).button]
+            for task in ("stress", "focus")
+        }
+        assert asked == {"stress": True, "focus": False}
 
     def test_without_a_rater_nothing_can_be_labelled(self, trainer: FakeTrainer) -> None:
         test = open_page("review")
@@ -128,9 +154,10 @@ class TestReview:
         trainer.stills = [{"time": 1_750_000_000.0, "jpeg": "/9j/4AAQ"}]
         assert 'src="data:image/jpeg;base64,/9j/4AAQ"' in markup(open_page("review", rater="R1"))
 
-    def test_abstaining_window_says_so(self, trainer: FakeTrainer) -> None:
+    def test_abstaining_window_says_so(self, trainer: FakeTrainer, monkeypatch: pytest.MonkeyPatch) -> None:
         for window in trainer.windows:
             window["predictions"] = []
+        monkeypatch.setenv(ESTIMATES_VARIABLE, "1")
         assert "Not calibrated yet." in words(open_page("review", rater="R1"))
 
 

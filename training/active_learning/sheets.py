@@ -8,13 +8,12 @@ file: raters who see it agree with it. Neither are stills, which were agreed to 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from sentry_proto.tasks import FALSE_ALARM, TRUE_ALARM, Task
-from sentry_proto.types import Stratum
 
 Series = Sequence[float | None]
 
@@ -62,8 +61,8 @@ class Sheet:
 
     Attributes:
         classes: what may be answered.
-        verdicts: what may be answered, too, if the window raised an alert; empty if it did not.
-        reason: the stratum that sent the window.
+        verdicts: what may be answered, too, if the task's own alert was on; empty if it was not.
+        reason: the stratum that sent the window; empty if the rater must not know.
         start, end: Unix seconds.
         camera_states: one letter a second, see `sentry_proto.types.CAMERA_STATES`.
         curves: by the names in `CURVES`, one value per second, None where it was not seen.
@@ -87,15 +86,19 @@ class Sheet:
     odds: tuple[Odds, ...] = ()
     stills: tuple[tuple[float, str], ...] = ()
 
+    def blinded(self) -> Sheet:
+        """The same without what the model made of it: estimate, reason, and the question that gives an alert away."""
+        return replace(self, verdicts=(), reason="", model_version=None, odds=())
+
 
 def sheet_of(window: Mapping[str, Any], task: Task, tasks: Sequence[Task]) -> Sheet:
     """From a window as the control API shows it (docs/control-api.md, `window`)."""
-    asked_verdict = task.alert is not None and window["stratum"] == Stratum.ALERT
+    alerted = any(said["task"] == task.name and said["alerting"] for said in window["predictions"])
     classes = {known.name: known.classes for known in tasks}
     return Sheet(
         task=task.name,
         classes=task.classes,
-        verdicts=(TRUE_ALARM, FALSE_ALARM) if asked_verdict else (),
+        verdicts=(TRUE_ALARM, FALSE_ALARM) if task.alert is not None and alerted else (),
         reason=window["stratum"],
         curves={curve.name: series(window["features"], curve) for curve in CURVES},
         odds=tuple(

@@ -1,7 +1,10 @@
 """The review page: one window at a time, labelled with one click or one key; for a trainer's queue and for a file.
 
-Keys: 1, 2, ... for the classes, T and F for the verdict on an alert, H, B and N for why it cannot be told, L to leave a
-window for later, U to undo.
+Raters are blind to the model, unless the study wants them to see it: whoever sees an estimate agrees with it, and every
+miss rate would be told too low (docs/adr/0020). Then all windows are asked about in the same words.
+
+Keys: 1, 2, ... for the classes, H, B and N for why it cannot be told, L to leave a window for later, U to undo; where
+raters see the model, T and F for the verdict on an alert.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ PASSED = {"face hidden": "H", "bad picture": "B", "unclear": "N"}
 """Why a window cannot be told, and the key for it."""
 
 
-def review(tray: Tray, desk: Desk, when_empty: str, signed_in: str | None = None) -> bool:
+def review(tray: Tray, desk: Desk, when_empty: str, signed_in: str | None = None, blind: bool = True) -> bool:
     """Draw the page's part below its title; whether there was a window to show.
 
     Args:
@@ -54,6 +57,7 @@ def review(tray: Tray, desk: Desk, when_empty: str, signed_in: str | None = None
         desk: of this browser session.
         when_empty: what to say when nothing waits.
         signed_in: in whose name answers are given; without one, the page asks for a pseudonym.
+        blind: whether raters see neither what the model says nor why a window is asked about.
 
     Raises:
         SentryError: from the tray, before anything is drawn of a window.
@@ -66,6 +70,7 @@ def review(tray: Tray, desk: Desk, when_empty: str, signed_in: str | None = None
         _outcome(desk)
         _nothing(tray, desk, task, when_empty)
         return False
+    sheet = sheet.blinded() if blind else sheet
     left = sum((task, window_id) not in desk.skipped for window_id in waiting.window_ids)
     wide, narrow = st.columns([5, 3], gap="small")
     with wide:
@@ -123,7 +128,8 @@ def _question(tray: Tray, desk: Desk, sheet: Sheet, rater: str, how_many: str) -
     asking = f"Was {sheet.task} there?" if sheet.verdicts else f"Which {sheet.task} do you see?"
     with st.container(border=True, key="answers", gap="small"):
         heading(asking, how_many)
-        st.html(tag("div", joined([pill(tone, word), muted(f" {why}")]), "s-why"))
+        if sheet.reason:
+            st.html(tag("div", joined([pill(tone, word), muted(f" {why}")]), "s-why"))
         if not rater:
             st.caption("Enter a rater's pseudonym above; every label keeps who gave it.")
         if sheet.verdicts:
