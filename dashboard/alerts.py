@@ -14,6 +14,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.alert_charts import around_drawing, around_rows, course_drawing, course_rows
+from dashboard.alert_filters import choices, filters, only_open
 from dashboard.connection import ask, calmly, live
 from dashboard.figures import figure
 from dashboard.filters import remembered
@@ -23,8 +24,10 @@ from dashboard.who import rater_name
 from dashboard.wording import day_and_time, duration, feature_name
 from sentry_proto.limits import MAX_TEXT
 from sentry_proto.types import CAMERA_STATES
+from training.active_learning.review.chart import specification
 from training.active_learning.review.markup import (
     Html,
+    browser_look,
     browser_zone,
     empty,
     heading,
@@ -38,13 +41,17 @@ from training.active_learning.review.markup import (
     tag,
 )
 from training.active_learning.review.words import FACELESS, clock, percent, plural, version
+from training.active_learning.sheets import CURVES, series
 
 REFRESH_S = 5.0
 LISTED = 40
-ALL = {"task": "All tasks", "participant": "Everyone", "agent": "All agents", "model_version": "All versions"}
-ONLY_OPEN = "Without verdict"
 LIST, OPENED = "alert list", "alert opened"
 AWAY = "alerts away"
+PAGES = "alerts pages"
+"""Rows before which the pages of the list begin, but for the newest."""
+
+LINKED, KEPT = "alert", "alert kept"
+"""In the address: the open alert. In the session: one that stays open although the list does not show it."""
 
 
 def page() -> None:
@@ -64,17 +71,6 @@ def _news() -> None:
         st.rerun()
 
 
-def _choices() -> dict[str, list[Any]]:
-    status, people, agents, models = ask("status"), ask("people"), ask("agents"), ask("models")
-    st.session_state["alerts shown"] = status["alerts"]
-    return {
-        "task": [task["name"] for task in status["tasks"] if task["alert"]],
-        "participant": sorted(person["participant"] for person in people),
-        "agent": [agent["name"] for agent in agents],
-        "model_version": [model["version"] for model in models],
-    }
-
-
 def _asked(method: str, **params: Any) -> Any:
     """Ask the trainer; where it does not answer, `_news` draws the page again."""
     st.session_state[AWAY] = True
@@ -84,12 +80,14 @@ def _asked(method: str, **params: Any) -> Any:
 
 
 def _page(bench: Bench) -> None:
-    choices, trouble = remembered("alert choices", _choices)
-    where, rater = _filters(choices)
+    known, trouble = remembered("alert choices", choices)
+    where, rater = filters(known)
     if trouble is not None:
         st.session_state[AWAY] = True
         raise trouble
-    if not _asked("alerts", limit=1, **where):
+    _turn_back(dict(st.query_params))
+    if not _asked("alerts", limit=1, **where) and st.session_state[KEPT] is None:
+        st.query_params.pop(LINKED, None)
         panel("Alerts", empty("No alert here.", "Choose other filters; none comes before a head has passed its gate."))
         return
     live(partial(_course, where), REFRESH_S)
@@ -109,52 +107,16 @@ def _course(where: Mapping[str, Any]) -> None:
         figure("course", "sentry-alerts", course_drawing(rows), rows)
 
 
-def _filters(choices: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Any], str]:
-    """Kept in the address, so that a refreshed page and a link show the same."""
-    columns = st.columns([1, 1, 1, 1, 1.2, 1], gap="small", vertical_alignment="bottom")
-    where = {}
-    for place, (name, values) in zip(columns, choices.items(), strict=False):
-        asked = next((value for value in values if str(value) == st.query_params.get(name)), None)
-        options: list[Any] = [None, *values]
-        value: Any = place.selectbox(
-            ALL[name],
-            options,
-            index=options.index(asked),
-            required=True,
-            key=f"alerts {name}",
-            label_visibility="collapsed",
-            format_func=partial(_named, name),
-        )
-        if value is not None:
-            where[name] = value
-    columns[4].toggle(ONLY_OPEN, key="alerts open", value=False)
-    own = rater_name()
-    rater = own if own is not None else columns[5].text_input(
-        "Rater (a pseudonym)", st.query_params.get("rater", ""), key="alerts rater", max_chars=MAX_TEXT,
-        placeholder="Rater, such as R1", label_visibility="collapsed",
-    ).strip()  # fmt: skip
-    kept = {name: str(value) for name, value in where.items()} | ({"rater": rater} if rater else {})
-    gone = [name for name in ("rater", *choices) if name not in kept and name in st.query_params]
-    for name in gone:
-        del st.query_params[name]
-    st.query_params.update(kept)
-    return where, rater
-
-
-def _named(name: str, value: Any) -> str:
-    if value is None:
-        return ALL[name]
-    return version(value).capitalize() if name == "model_version" else str(value)
-
-
 def _list(where: Mapping[str, Any]) -> None:
-    alerts, zone = _asked("alerts", limit=LISTED, **where), browser_zone()
-    shown = [alert for alert in alerts if not st.session_state["alerts open"] or alert["verdict"] is None]
-    _choose(shown)
-    aside = f"the newest {LISTED}" if len(alerts) == LISTED else plural(len(shown), "alert")
+    pages: list[int] = st.session_state[PAGES]
+    older = {"before": pages[-1]} if pages else {}
+    alerts, zone = _asked("alerts", limit=LISTED, unjudged=only_open(), **where, **older), browser_zone()
+    _choose(alerts)
+    first = len(pages) * LISTED + 1
+    aside = f"{first} to {first + len(alerts) - 1}" if pages or len(alerts) == LISTED else plural(len(alerts), "alert")
     with st.container(border=True, key="window-list", height=640, gap=None):
         heading("Alerts", f"{aside}, newest first")
-        for alert in shown:
+        for alert in alerts:
             verdict = alert["verdict"] or "no verdict"
             words = f"{day_and_time(alert['start'], zone)} · {alert['task']} · {alert['participant']} · {verdict}"
             st.button(
@@ -165,6 +127,27 @@ def _list(where: Mapping[str, Any]) -> None:
                 on_click=_open,
                 args=(alert["alert_id"],),
             )
+        with st.container(horizontal=True, key="turn-pages"):
+            if pages:
+                st.button("Show newer", key="newer alerts", on_click=_turn, args=(pages[:-1],))
+            if len(alerts) == LISTED:
+                st.button("Show older", key="older alerts", on_click=_turn, args=([*pages, alerts[-1]["row"]],))
+
+
+def _turn_back(address: Mapping[str, str]) -> None:
+    """A link opens the alert that it names; another choice begins with its newest alerts, and closes all others."""
+    chosen = {name: value for name, value in address.items() if name not in (LINKED, "rater")}
+    before = st.session_state.get("alerts chosen")
+    if before != chosen:
+        st.session_state["alerts chosen"], st.session_state[PAGES] = chosen, []
+        st.session_state[KEPT] = address.get(LINKED) if before is None else None
+
+
+def _turn(pages: list[int]) -> None:
+    """Go to an older or newer page of the list; what is open need not be on it."""
+    st.session_state[PAGES] = pages
+    st.session_state[KEPT] = st.session_state.get("alert")
+    st.rerun([LIST, OPENED])
 
 
 def _row(alert_id: str) -> str:
@@ -172,25 +155,29 @@ def _row(alert_id: str) -> str:
 
 
 def _choose(alerts: Sequence[Mapping[str, Any]]) -> None:
-    """Keep the alert that is open if it is listed; else open the first without a verdict, else the first."""
+    """Keep the alert that is open if it is listed, or came by a link; else open the first without a verdict."""
     ids = [alert["alert_id"] for alert in alerts]
-    asked = st.session_state.get("alert") or st.query_params.get("alert")
-    if asked not in ids:
+    asked = st.session_state.get("alert") or st.session_state[KEPT]
+    if asked is None or asked not in (*ids, st.session_state[KEPT]):
         asked = next((alert["alert_id"] for alert in alerts if alert["verdict"] is None), next(iter(ids), None))
     st.session_state["alert"], st.session_state["alerts listed"] = asked, ids
 
 
 def _open(alert_id: str) -> None:
     st.session_state["alert"] = alert_id
+    st.session_state[KEPT] = None
     st.rerun(OPENED)
 
 
 def _opened(bench: Bench, rater: str) -> None:
     chosen = st.session_state.get("alert")
     if chosen is None:
+        st.query_params.pop(LINKED, None)
         panel("Nothing waits for a verdict", empty("All of these alerts were judged.", "Turn the filter off."))
         _undo(bench)
         return
+    if st.query_params.get(LINKED) != chosen:
+        st.query_params[LINKED] = chosen
     st.html(f"<style>.st-key-{_row(chosen)} button {{ background: var(--hair); font-weight: 600; }}</style>")
     _alert(_asked("alert", alert_id=chosen), bench, rater)
 
@@ -217,6 +204,11 @@ def _evidence(alert: Mapping[str, Any]) -> None:
     if window is None:
         panel("The window", empty("It has not come yet.", "It waits in the agent's spool, or was removed."))
         return
+    with st.container(border=True, key="window-curves"):
+        heading("The window", f"{window['end'] - window['start']:.0f} s before the alert")
+        curves = {curve.name: series(window["features"], curve) for curve in CURVES}
+        drawn = specification(curves, window["camera_states"], browser_look())
+        st.vega_lite_chart(spec=drawn, width="stretch", theme=None, key="alert curves")
     panel("What moved", _moved(window["moved"]), "against what is usual for this person")
     panel("Camera", _camera(window), "the 30 s before the alert")
 
@@ -259,7 +251,7 @@ def _undo(bench: Bench) -> None:
 def _take_back(bench: Bench) -> None:
     about = bench.undo(ask)
     if about is not None:
-        st.session_state["alert"] = about
+        st.session_state["alert"] = st.session_state[KEPT] = about
     st.rerun([LIST, OPENED])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, and_, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Integer, Row, ScalarSelect, Select, cast, func, select
 
 from sentry_proto.codec import decode_record
 from sentry_proto.errors import InputError
@@ -19,7 +19,7 @@ from trainer_service.rates import event_probability
 
 Json = dict[str, Any]
 SHOWN = (
-    "alert_id", "agent", "participant", "session", "task", "start", "end", "probability", "threshold",
+    "row", "alert_id", "agent", "participant", "session", "task", "start", "end", "probability", "threshold",
     "model_version", "window_id",
 )  # fmt: skip
 AROUND_S = 300.0
@@ -31,11 +31,25 @@ MOST_BINS = 60
 
 
 def listed(
-    connection: Connection, tasks: Mapping[str, Task], where: Sequence[ColumnElement[bool]], limit: int
+    connection: Connection,
+    tasks: Mapping[str, Task],
+    where: Sequence[ColumnElement[bool]],
+    limit: int,
+    open_only: bool = False,
 ) -> list[Json]:
-    """The newest alerts that fulfil all conditions, each with the newest verdict on its window."""
+    """The newest alerts that fulfil all conditions, each with the newest verdict on its window.
+
+    Args:
+        connection: to the store.
+        tasks: by name; alerts of others are left out.
+        where: conditions on the table of alerts.
+        limit: at most so many.
+        open_only: whether to leave out those that have a verdict.
+    """
     columns = [schema.alerts.c[name] for name in SHOWN]
-    chosen = _judged(tasks, *columns).where(*where).order_by(schema.alerts.c.row.desc()).limit(limit)
+    value, unsure = _value(), _unsure()
+    still_open = (value.is_(None), unsure == 0) if open_only else ()
+    chosen = _judged(tasks, *columns).where(*where, *still_open).order_by(schema.alerts.c.row.desc()).limit(limit)
     return [_entry(row, tasks) for row in connection.execute(chosen)]
 
 
@@ -149,30 +163,21 @@ def _around(connection: Connection, task: Task, alert: Json) -> list[Json]:
 
 def _judged(tasks: Mapping[str, Task], *columns: ColumnElement[Any]) -> Select[Any]:
     """Alerts with the newest label by somebody who looked, and the number of remarks, of their window and task."""
+    chosen = select(*columns, _value().label("value"), _unsure().label("unsure"))
+    return chosen.where(schema.alerts.c.task.in_(list(tasks)))
+
+
+def _value() -> ScalarSelect[Any]:
+    alert, label = schema.alerts.c, schema.labels.c
+    said = (label.window_id == alert.window_id, label.task == alert.task, label.source != self_reports.SOURCE)
+    newest = select(label.value).where(*said, label.withdrawn.is_(None)).order_by(label.row.desc()).limit(1)
+    return newest.correlate(schema.alerts).scalar_subquery()
+
+
+def _unsure() -> ScalarSelect[Any]:
     alert, remark = schema.alerts.c, schema.remarks.c
-    label = schema.labels.c
-    newest = (
-        select(label.value)
-        .where(
-            label.window_id == alert.window_id,
-            label.task == alert.task,
-            label.source != self_reports.SOURCE,
-            label.withdrawn.is_(None),
-        )
-        .order_by(label.row.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    unsure = (
-        select(func.count())
-        .select_from(schema.remarks)
-        .where(
-            and_(remark.window_id == alert.window_id, remark.task == alert.task),
-            remark.withdrawn.is_(None),
-        )
-        .scalar_subquery()
-    )
-    return select(*columns, newest.label("value"), unsure.label("unsure")).where(alert.task.in_(list(tasks)))
+    said = (remark.window_id == alert.window_id, remark.task == alert.task, remark.withdrawn.is_(None))
+    return select(func.count()).select_from(schema.remarks).where(*said).correlate(schema.alerts).scalar_subquery()
 
 
 def _counted(

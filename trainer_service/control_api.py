@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 SOFTWARE = version("sentry-lab")
-_WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list"}
+_WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list", bool: "true or false"}
 
 
 class ControlApi(AccountApi, OpinionApi, PeopleApi):
@@ -185,12 +185,17 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         participant: str | None = None,
         agent: str | None = None,
         model_version: int | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        before: int | None = None,
+        unjudged: bool = False,
         limit: int = 100,
     ) -> list[Json]:
         """Alerts with their verdicts, newest first."""
-        where = self._alerts_where(task, participant, agent, model_version)
+        where = self._alerts_where(task, participant, agent, model_version, since, until)
+        older = [schema.alerts.c.row < before] if before is not None else []
         with self._store.read() as connection:
-            return alert_views.listed(connection, self._tasks, where, _limit(limit))
+            return alert_views.listed(connection, self._tasks, [*where, *older], _limit(limit), unjudged)
 
     def alert_course(
         self,
@@ -198,9 +203,11 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         participant: str | None = None,
         agent: str | None = None,
         model_version: int | None = None,
+        since: float | None = None,
+        until: float | None = None,
     ) -> Json:
         """How many alerts there were when, by task and verdict."""
-        where = self._alerts_where(task, participant, agent, model_version)
+        where = self._alerts_where(task, participant, agent, model_version, since, until)
         with self._store.read() as connection:
             return alert_views.course(connection, self._tasks, where)
 
@@ -272,12 +279,23 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         self._learner.nudge()
 
     def _alerts_where(
-        self, task: str | None, participant: str | None, agent: str | None, model_version: int | None
+        self,
+        task: str | None,
+        participant: str | None,
+        agent: str | None,
+        model_version: int | None,
+        since: float | None,
+        until: float | None,
     ) -> list[ColumnElement[bool]]:
         if task is not None:
             self._task(task)
         where = _given(task=task, participant=participant, agent=agent, model_version=model_version)
-        return [schema.alerts.c[name] == value for name, value in where.items()]
+        start = schema.alerts.c.start
+        return [
+            *(schema.alerts.c[name] == value for name, value in where.items()),
+            *([start >= since] if since is not None else []),
+            *([start < until] if until is not None else []),
+        ]
 
 
 METHODS = tuple(LEAST)
@@ -301,7 +319,8 @@ def check_params(method: str, function: Callable[..., Any], params: Mapping[str,
     for name, value in params.items():
         options = typing.get_args(hints[name]) or (hints[name],)
         kinds = tuple(typing.get_origin(option) or option for option in options)
-        if isinstance(value, bool) or not isinstance(value, (*kinds, int) if float in kinds else kinds):
+        taken = (*kinds, int) if float in kinds else kinds
+        if not isinstance(value, taken) or (isinstance(value, bool) and bool not in kinds):
             raise InputError(f"{method}: {name} must be {_WORDS[kinds[0]]}")
 
 

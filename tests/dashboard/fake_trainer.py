@@ -168,6 +168,8 @@ class FakeTrainer:
     refusal: str = ""
     applied: list[tuple[str, float]] = field(default_factory=list)
     stills: list[dict[str, Any]] = field(default_factory=list)
+    arrived: bool = True
+    asked: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._server, self._server_secret = (k.decode() for k in zmq.curve_keypair())
@@ -247,17 +249,29 @@ class FakeTrainer:
         done = {x["window_id"] for x in self.labels.values() if x["task"] == task and x["rater"] == rater}
         return [{**w, "reason": w["stratum"]} for w in self.windows if w["window_id"] not in done][:limit]
 
-    def do_alerts(self, limit: int = 100, **_filters: Any) -> list[dict[str, Any]]:
-        return self.alerts[:limit]
+    def do_alerts(
+        self, limit: int = 100, before: int | None = None, unjudged: bool = False, since: float = 0.0, **where: Any
+    ) -> list[dict[str, Any]]:
+        self.asked.append(where)
+        found = [alert for alert in self._with_rows() if all(alert[name] == value for name, value in where.items())]
+        found = [alert for alert in found if before is None or alert["row"] < before]
+        found = [alert for alert in found if alert["start"] >= since]
+        return [alert for alert in found if not unjudged or alert["verdict"] is None][:limit]
+
+    def _with_rows(self) -> list[dict[str, Any]]:
+        return [{"row": len(self.alerts) - place, **alert} for place, alert in enumerate(self.alerts)]
 
     def do_alert_course(self, **_filters: Any) -> dict[str, Any]:
         counted = [{"start": a["start"], "task": a["task"], "verdict": a["verdict"], "alerts": 1} for a in self.alerts]
         return {"width_s": 60, "bins": counted}
 
     def do_alert(self, alert_id: str) -> dict[str, Any]:
-        found = next(alert for alert in self.alerts if alert["alert_id"] == alert_id)
+        found = next((alert for alert in self.alerts if alert["alert_id"] == alert_id), None)
+        if found is None:
+            raise RequestRefused(f"there is no alert {alert_id}")
         around = [{"end": found["start"] + 30.0 * step, "probability": 0.2 + 0.1 * step} for step in range(-2, 6)]
-        window = {"camera_states": "o" * 30, "moved": [], "stills": self.stills} if self.stills else None
+        seen = {"start": found["start"] - 30, "end": found["start"], "features": features(), "stills": self.stills}
+        window = {**seen, "camera_states": "o" * 30, "moved": []} if self.arrived else None
         return {**found, "window": window, "around": around, "remarks": []}
 
     def do_remarks(self, **_filters: Any) -> list[dict[str, Any]]:

@@ -1,16 +1,39 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard import alerts
 from dashboard.cli import ESTIMATES_VARIABLE
 from tests.dashboard.conftest import markup, open_page, words
-from tests.dashboard.fake_trainer import FakeTrainer, agent, model
+from tests.dashboard.fake_trainer import NOW, FakeTrainer, agent, model
+from training.active_learning.review.chart import specification
+from training.active_learning.sheets import CURVES
 
 
 def press(test: AppTest, label: str) -> AppTest:
     """Press the button with this label."""
     return next(button for button in test.button if button.label == label).click().run()
+
+
+def listed(test: AppTest) -> list[str]:
+    """The rows of the list of alerts."""
+    return [button.label for button in test.button if " · " in button.label]
+
+
+def many_alerts(number: int) -> list[dict[str, Any]]:
+    """Judged alerts, newest first, each of another person."""
+    one = {
+        "agent": "lab-1", "session": "s0001", "task": "stress", "probability": 0.9, "threshold": 0.6,
+        "model_version": 2, "verdict": "true alarm",
+    }  # fmt: skip
+    return [
+        {**one, "alert_id": f"{n:032x}", "window_id": f"{n:032x}", "participant": f"P{n}", "start": NOW - 60 * n,
+         "end": NOW - 60 * n + 20}
+        for n in range(number)
+    ]  # fmt: skip
 
 
 class TestOverview:
@@ -61,6 +84,72 @@ class TestAlerts:
         assert "When alerts came" in words(page)
         assert {"svg course", "csv course", "svg around"} <= {save.key for save in page.get("download_button")}
 
+    def test_state_curves_are_those_of_the_review_page(
+        self, trainer: FakeTrainer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        drawn: list[Any] = []
+        monkeypatch.setattr(alerts, "specification", lambda *given: drawn.append(given) or specification(*given))
+        assert "30 s before the alert" in words(open_page("alerts"))
+        ((curves, camera_states, _),) = drawn
+        assert set(curves) == {curve.name for curve in CURVES}
+        assert [len(values) for values in curves.values()] == [30] * len(CURVES)
+        assert camera_states == "o" * 30
+        trainer.arrived = False
+        assert "It has not come yet." in words(open_page("alerts"))
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("task", "focus"), ("participant", "P01"), ("agent", "lab-2"), ("model_version", 1)]
+    )
+    def test_each_choice_is_asked_for_and_kept_in_the_address(
+        self, trainer: FakeTrainer, name: str, value: str | int
+    ) -> None:
+        trainer.models = [model(2), model(1)]
+        page = open_page("alerts")
+        page.selectbox(key=f"alerts {name}").set_value(value).run()
+        assert trainer.asked[-1] == {name: value}
+        assert page.query_params[name] == str(value)
+        reopened = open_page("alerts", **{name: str(value)})
+        assert reopened.selectbox(key=f"alerts {name}").value == value
+        assert trainer.asked[-1] == {name: value}
+
+    def test_agents_and_versions_are_told_apart(self, trainer: FakeTrainer) -> None:
+        trainer.models = [model(2), model(1)]
+        trainer.alerts[3]["agent"], trainer.alerts[4]["model_version"] = "lab-2", 1
+        assert [row[-11:] for row in listed(open_page("alerts", agent="lab-2"))] == ["false alarm"]
+        assert [row.split(" · ")[2] for row in listed(open_page("alerts", model_version="1"))] == ["P05"]
+
+    def test_alerts_without_a_verdict_are_found_behind_many_judged_ones(self, trainer: FakeTrainer) -> None:
+        trainer.alerts = many_alerts(60)
+        trainer.alerts[57]["verdict"] = None
+        page = open_page("alerts")
+        assert len(listed(page)) == 40
+        page.toggle(key="alerts open").set_value(True).run()
+        assert [row.split(" · ")[2] for row in listed(page)] == ["P57"]
+        assert listed(open_page("alerts", open="1")) == listed(page)
+
+    def test_older_alerts_can_be_turned_to(self, trainer: FakeTrainer) -> None:
+        trainer.alerts = many_alerts(60)
+        page = open_page("alerts")
+        assert "1 to 40, newest first" in words(page)
+        opened = page.query_params["alert"]
+        press(page, "Show older")
+        assert [row.split(" · ")[2] for row in listed(page)] == [f"P{n}" for n in range(40, 60)]
+        assert "41 to 60, newest first" in words(page)
+        assert page.query_params["alert"] == opened, "what is open stays open"
+        press(page, "Show newer")
+        assert len(listed(page)) == 40
+        page.run().selectbox(key="alerts when").set_value("hour").run()
+        assert "No alert here." in words(page), "all of them are long ago"
+
+    def test_a_link_opens_an_alert_that_the_list_does_not_show(self, trainer: FakeTrainer) -> None:
+        trainer.alerts = many_alerts(60)
+        page = open_page("alerts", alert=trainer.alerts[50]["alert_id"])
+        assert "P50 at lab-1" in words(page)
+        next(button for button in page.button if " P3 " in button.label).click().run()
+        assert "P3 at lab-1" in words(page)
+        assert page.query_params["alert"] == trainer.alerts[3]["alert_id"]
+        assert "there is no alert nonsense" in words(open_page("alerts", alert="nonsense")).lower()
+
     def test_stills_stand_beside_the_camera_states(self, trainer: FakeTrainer) -> None:
         trainer.stills = [{"time": 1_750_000_000.0, "jpeg": "/9j/4AAQ"}]
         page = open_page("alerts")
@@ -72,12 +161,12 @@ class TestAlerts:
     ) -> None:
         page = open_page("alerts")
         trainer.stop()
-        page.selectbox(key="alerts task").set_value("focus").run()
+        page.selectbox(key="alerts task").set_value("stress").run()
         assert "The trainer does not answer." in words(page)
         trainer.start()
         page.run()
         assert "When alerts came" in words(page)
-        assert page.selectbox(key="alerts task").value == "focus"
+        assert page.selectbox(key="alerts task").value == "stress"
 
 
 class TestReview:

@@ -158,6 +158,7 @@ def test_the_document_and_the_api_name_the_same_methods_and_parameters() -> None
         ("windows", '{"stratum": "all"}', "InputError", "stratum must be one of alert, audit, uncertain"),
         ("windows", '{"unlabelled": "joy"}', "InputError", "task 'joy' is not configured"),
         ("window", '{"window_id": "9"}', "InputError", "there is no window '9'"),
+        ("alerts", '{"unjudged": 1}', "InputError", "alerts: unjudged must be true or false"),
         ("queue", '{"task": "joy", "rater": "a"}', "InputError", "task 'joy' is not configured"),
         ("rates", '{"task": "joy"}', "InputError", "task 'joy' is not configured"),
         ("self_report", '{"report_id": "1", "participant": "P01"}', "InputError", "either a task with its value or"),
@@ -307,6 +308,26 @@ def test_alerts_carry_the_newest_verdict(desk: Desk) -> None:
         ("stress", "false alarm", None),
     ]
     assert len(desk.call("alerts", task="focus", agent="lab-1", participant="P01")) == 1
+
+
+@pytest.mark.usefixtures("windows")
+def test_older_alerts_those_of_a_time_and_those_without_a_verdict_are_found(desk: Desk) -> None:
+    for n in range(1, 7):
+        one = dataclasses.replace(alert(hex_id(100 + n)), window_id=hex_id(n), start=1_000.0 * n)
+        desk.store.ingest([arrival(one, n)], 0.0)
+    for n in (6, 5, 3):
+        submit(desk, n, n, "calm")
+    desk.call("remark", remark_id="r1", kind="unsure", task="stress", rater="ann", window_id=hex_id(2))
+
+    def found(**asked: Any) -> list[int]:
+        return [int(row["alert_id"], 16) - 100 for row in desk.call("alerts", **asked)]
+
+    newest = desk.call("alerts", limit=2)
+    assert found(limit=2, before=newest[-1]["row"]) == [4, 3]
+    assert found(unjudged=True) == [4, 1], "the newest three were judged"
+    assert found(unjudged=True, limit=1) == [4]
+    assert found(since=2_000.0, until=4_000) == [3, 2]
+    assert sum(entry["alerts"] for entry in desk.call("alert_course", since=2_000.0, until=4_000.0)["bins"]) == 2
 
 
 @pytest.mark.usefixtures("windows")
