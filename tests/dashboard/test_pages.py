@@ -88,7 +88,12 @@ class TestAlerts:
         self, trainer: FakeTrainer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         drawn: list[Any] = []
-        monkeypatch.setattr(alerts, "specification", lambda *given: drawn.append(given) or specification(*given))
+
+        def draw(*given: Any) -> Any:
+            drawn.append(given)
+            return specification(*given)
+
+        monkeypatch.setattr(alerts, "specification", draw)
         assert "30 s before the alert" in words(open_page("alerts"))
         ((curves, camera_states, _),) = drawn
         assert set(curves) == {curve.name for curve in CURVES}
