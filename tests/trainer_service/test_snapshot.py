@@ -33,7 +33,14 @@ def running(key: KeyFile, path: Path) -> Iterator[Outbox]:
     hello = Hello(limits.PROTOCOL, outbox.stream, LAYOUT_ID, "test")
     failed = threading.Event()
     uplink = Uplink(
-        key, outbox, hello, lambda: heartbeat(state, outbox), lambda _: None, lambda _: None, lambda _: None, failed.set
+        key,
+        outbox,
+        hello,
+        lambda _: heartbeat(state, outbox),
+        lambda _: None,
+        lambda _: None,
+        lambda _: None,
+        failed.set,
     )
     yield outbox
     uplink.close(drain_s=0)
