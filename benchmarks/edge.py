@@ -2,21 +2,26 @@
 
     python -m benchmarks.edge --video FILE [--size 640x480] [--frames 600] [--live SECONDS [--busy]] [--json]
 
-The process keeps to one core. Blocks of frames go by turns through the agent's loop (decode, quality, face, expression,
-pose, fusion, heads, all of them at every frame) and through the bare calls of the same models, MediaPipe's in its own
-Python, on pictures that were prepared beforehand; calls that the loop did not make are left out of the bare ones too.
-So whatever slows the machine slows both. Figures are of processor time, of all threads: `fps` is how many frames one
-core works through in a second when it has nothing else to do.
+The process keeps to one core. The recording plays in a loop. Blocks of frames go by turns through the agent's loop
+(decode, quality, face, expression, pose, fusion, heads, all of them at every frame) and through the bare calls of the
+same models on pictures that were prepared beforehand; calls that the loop did not make are left out of the bare ones
+too. So whatever slows the machine slows both. Before that, the loop is given `WARM_S` seconds of the recording at a low
+rate, so that the person has a baseline and heads score a window in every five seconds of what is measured; it is an
+error if none was scored. Figures are of processor time, of all threads: `fps` is how many frames one core works through
+in a second when it has nothing else to do. `overhead` is beside MediaPipe's Python API, `native_overhead` beside its C
+library with results unread. `stages_cpu_ms` are means per frame, and add up.
 
-`start_s` is the time by the clock, median of `STARTS`, in which a whole `sentry-agent run` starts, works on the first
-tenth of a second of the recording, and ends.
+`start_s` is the time by the clock, median of `STARTS`, from the start of a `sentry-agent run` with a model to its first
+expression of a face, which has to come in the recording's first second; `start_cpu_s` the processor time of that run.
 
-With `--live` the recording then plays as a camera of 30 frames a second does, each model at the rates of
-`perception.schedule`: the share of a core, and how old a frame is when its features are known. `--busy` lets another
-process spin on the same core meanwhile.
+With `--live` the recording then plays as a camera of 30 frames a second does, read in a process of its own, each model
+at the rates of `perception.schedule`: the share of a core of both processes, that of the bare calls which the last ten
+seconds had, and how old a frame is when its features are known. `--busy` lets another process spin on the same core
+meanwhile; exit code 1 if nothing was given up then.
 
-With `--tolerance` the features of all seconds of some recordings are compared: models at those rates against models at
-every frame, as root mean square difference in standard deviations of the feature over these seconds.
+With `--tolerance` the features of all seconds of some recordings are compared: models at the rates of each load level
+against models at every frame, as root mean square difference in standard deviations of the feature within a recording:
+per modality the median over its means, the worst of them, and the worst of all aggregates.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -35,223 +41,127 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
-from edge_agent.capture import Capture, DirectCapture, LiveCapture
-from edge_agent.consent import NOT_NEEDED, ConsentBook, Permit
+from benchmarks.bare_models import Watched, native_calls, python_calls
+from benchmarks.edge_live import live
+from benchmarks.edge_loop import Costs, make_loop
+from benchmarks.edge_tolerance import tolerance
+from edge_agent.capture import DirectCapture
 from edge_agent.heads import Heads
-from edge_agent.loop import Loop
-from edge_agent.observer import Observer
+from edge_agent.slots import Slots
 from edge_agent.sources import Frame, Source
-from edge_agent.sources.camera import LiveSource
 from edge_agent.sources.file import FileSource
-from edge_agent.state import State
-from edge_agent.watch import NoTrial, Watch
-from perception import face, pose
-from perception.chain import FrameResult, Image, Perception
-from perception.emotion import ExpressionModel
-from perception.fusion import Second
-from perception.pipeline import FeaturePipeline
-from perception.runtime import StampClock, create_task, mediapipe_image, vision
-from perception.schedule import EVERY_FRAME, LEVELS, Schedule
-from perception.video import VideoFile
-from sentry_proto.layout import MODALITIES, SECOND_FEATURES
+from perception.baseline import READY_S
+from perception.schedule import EVERY_FRAME, Schedule
+from perception.video import Thinner, VideoFile
+from perception.window import LENGTH_S
 from sentry_proto.tasks import DEFAULT_TASKS
 from tests.edge_agent.bundles import bundle
-from training.active_learning.selection import Selector
 
 BLOCK = 25
 STARTS = 3
-LIVE_FPS = 30.0
 
+WARM_S = READY_S + LENGTH_S + 1.0
+"""The last second before the first window that can be scored."""
 
-class Watched(Perception):
-    """The chain, with the pictures and results of its last block."""
-
-    def __init__(self, schedule: Schedule) -> None:
-        super().__init__(schedule=schedule, clock=time.process_time)
-        self.seen: list[tuple[Image, FrameResult]] = []
-
-    def process(self, image: Image, t: float) -> FrameResult:
-        result = super().process(image, t)
-        self.seen.append((image, result))
-        return result
-
-
-class Bare:
-    """The model calls alone."""
-
-    def __init__(self) -> None:
-        self._face = create_task(vision.FaceLandmarker, face.landmarker_options(1))
-        self._pose = create_task(vision.PoseLandmarker, pose.landmarker_options())
-        self._expression = ExpressionModel()
-        self._face_clock, self._pose_clock = StampClock(), StampClock()
-
-    def run(self, seen: list[tuple[Image, FrameResult]]) -> float:
-        """Seconds of processor time that the calls take which were made for these frames."""
-        prepared = [
-            (mediapipe_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), face_crop(image, result), result)
-            for image, result in seen
-        ]
-        begin = time.process_time()
-        for image, crop, result in prepared:
-            if "face" in result.stage_ms:
-                self._face.detect_for_video(image, self._face_clock.stamp(result.t))
-            if "expression" in result.stage_ms:
-                self._expression(crop[None])
-            if "pose" in result.stage_ms:
-                self._pose.detect_for_video(image, self._pose_clock.stamp(result.t))
-        return time.process_time() - begin
-
-
-def face_crop(image: Image, result: FrameResult) -> Image:
-    """A grey square about as large as the face."""
-    side = min(round(result.box.side) if result.box else 100, *image.shape[:2])
-    return np.ascontiguousarray(image[:side, :side, 0])
+WARM_FPS = 2.0
+"""The least at which a second counts as seen throughout."""
 
 
 class ByTurns(DirectCapture):
     """Reads a recording and, after each block of frames, lets the bare models run on them."""
 
-    def __init__(self, source: Source, chain: Watched, frames: int) -> None:
+    def __init__(self, source: Source, chain: Watched, costs: Costs, frames: int) -> None:
         super().__init__(source)
-        self._chain, self._frames, self._bare = chain, frames, Bare()
-        self.frames, self.chain_s, self.bare_s = 0, 0.0, 0.0
+        self._chain, self._costs, self._wanted = chain, costs, frames
+        self._python, self._native = python_calls(), native_calls()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._costs.clear()
+        self.frames, self.chain_s, self.python_s, self.native_s = 0, 0.0, 0.0, 0.0
 
     def __iter__(self) -> Iterator[Frame | None]:
-        warm, mark = False, time.process_time()
-        for frame in super().__iter__():
-            yield frame
-            if len(self._chain.seen) < BLOCK:
-                continue
-            chain_s, bare_s = time.process_time() - mark, self._bare.run(self._chain.seen)
-            if warm:
-                self.frames, self.chain_s, self.bare_s = (
-                    self.frames + BLOCK,
-                    self.chain_s + chain_s,
-                    self.bare_s + bare_s,
-                )
-            warm = True
-            self._chain.seen.clear()
-            if self.frames >= self._frames:
+        frames = super().__iter__()
+        yield from self._warm_up(frames)
+        yield from self._turn(frames)
+        self._clear()
+        while self.frames < self._wanted:
+            yield from self._turn(frames)
+
+    def _warm_up(self, frames: Iterator[Frame | None]) -> Iterator[Frame]:
+        thinner, begin = Thinner(WARM_FPS), None
+        for frame in filter(None, frames):
+            begin = frame.time if begin is None else begin
+            if frame.time - begin >= WARM_S:
                 return
-            mark = time.process_time()
+            if thinner.passes(frame.time):
+                yield frame
 
-
-class PacedFile:
-    """A recording that plays in a loop as a camera does: a frame every thirtieth of a second, taken or lost."""
-
-    def __init__(self, path: Path) -> None:
-        self._images, self._begin, self._index = self._play(path), time.monotonic(), 0
-
-    def _play(self, path: Path) -> Iterator[Image]:
-        while True:
-            with VideoFile(path) as video:
-                yield from (image for image, _ in video)
-
-    def read(self) -> tuple[float, Image]:
-        image = next(self._images)
-        self._index += 1
-        time.sleep(max(0.0, self._begin + self._index / LIVE_FPS - time.monotonic()))
-        return time.time(), image
-
-    def release(self) -> None:
-        """Nothing is held."""
-
-
-def make_loop(source: Source, capture: Capture, chain: Perception, schedule: Schedule, duration: float | None) -> Loop:
-    """The loop of an agent with a model and without a trainer."""
-    state = State(heads=Heads(bundle(), DEFAULT_TASKS))
-    permit = Permit(ConsentBook(Path(os.devnull)), None, NOT_NEEDED)
-    selector = Selector(np.random.default_rng(0), 0.05, 30)
-    watch = Watch(Observer(selector), state, permit, lambda records, scored: None, NoTrial())
-    pipeline = FeaturePipeline(chain, "", "")
-    return Loop(source, capture, pipeline, watch, state, permit, duration, threading.Event(), schedule)
+    def _turn(self, frames: Iterator[Frame | None]) -> Iterator[Frame | None]:
+        self._chain.seen.clear()
+        begin = time.process_time()
+        for _ in range(BLOCK):
+            with self._costs.stage("decode"):
+                frame = next(frames)
+            yield frame
+        self.chain_s += time.process_time() - begin
+        self.python_s += self._python.run(self._chain.seen)
+        self.native_s += self._native.run(self._chain.seen)
+        self.frames += BLOCK
 
 
 def speed(path: Path, frames: int) -> dict[str, Any]:
-    """Chain and bare models by turns."""
+    """Chain and bare models by turns.
+
+    Raises:
+        SystemExit: no window was scored, so that this was not the whole chain.
+    """
     source = FileSource(str(path), lambda: VideoFile(path), "P01", None, None, True, threading.Event())
-    schedule = Schedule(EVERY_FRAME)
+    schedule, costs = Schedule(EVERY_FRAME), Costs()
     with Watched(schedule) as chain:
-        turns = ByTurns(source, chain, frames)
-        loop = make_loop(source, turns, chain, schedule, None)
-        loop.run()
+        turns = ByTurns(source, chain, costs, frames)
+        make_loop(source, turns, chain, schedule, None, costs).run()
+    if not costs.scored:
+        raise SystemExit(f"no window was scored in {frames} frames: too few frames, or too little of a face")
+    stages = dict(costs.spent_s)
+    stages["rest"] = turns.chain_s - sum(stages.values())
     return {
         "frames": turns.frames,
+        "windows_scored": costs.scored,
         "fps": round(turns.frames / turns.chain_s, 1),
-        "bare_fps": round(turns.frames / turns.bare_s, 1),
-        "overhead": round(turns.chain_s / turns.bare_s - 1, 3),
+        "bare_fps": round(turns.frames / turns.python_s, 1),
+        "native_fps": round(turns.frames / turns.native_s, 1),
+        "overhead": round(turns.chain_s / turns.python_s - 1, 3),
+        "native_overhead": round(turns.chain_s / turns.native_s - 1, 3),
         "cpu_ms_per_frame": round(1000 * turns.chain_s / turns.frames, 2),
-        "bare_cpu_ms_per_frame": round(1000 * turns.bare_s / turns.frames, 2),
-        "stages_cpu_ms": {name: ms["median_ms"] for name, ms in loop.timings.summary().items() if name != "frame"},
+        "stages_cpu_ms": {name: round(1000 * spent_s / turns.frames, 3) for name, spent_s in stages.items()},
     }
 
 
-def live(path: Path, seconds: float, busy: bool) -> dict[str, Any]:
-    """The recording as a camera, on this core."""
-    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None  # on the same core
-    stop = threading.Event()
-    try:
-        schedule = Schedule(LEVELS)
-        with Perception(schedule=schedule) as chain:
-            source = LiveSource("recording", lambda: PacedFile(path), "P01", stop)
-            loop = make_loop(source, LiveCapture(source, stop), chain, schedule, seconds)
-            begin, cpu = time.monotonic(), time.process_time()
-            loop.run()
-            share = (time.process_time() - cpu) / (time.monotonic() - begin)
-    finally:
-        stop.set()
-        if neighbour:
-            neighbour.kill()
-            neighbour.wait()
-    figures = loop.figures()
-    return {
-        "live_core_share": round(share, 3),
-        "live_fps": figures["fps"],
-        "live_frames_dropped": figures["frames_dropped"],
-        "live_load_level": figures["load_level"],
-        "capture_to_feature_ms": figures["stages"]["capture_to_feature"],
-    }
+def start(path: Path, folder: Path) -> dict[str, float]:
+    """How long an agent with a model takes from nothing to the first expression of a face, and to its end."""
+    data = folder / "agent"
+    Slots(data / "bundles", lambda found: Heads(found, DEFAULT_TASKS)).accept(bundle())
+    runs = [start_once(path, data) for _ in range(STARTS)]
+    return {name: round(statistics.median(run[name] for run in runs), 2) for name in runs[0]}
 
 
-def tolerance(paths: list[Path]) -> dict[str, dict[str, float]]:
-    """Per modality, how far features of scheduled models lie from those of every frame, in their own spreads."""
-    full, scheduled = (
-        np.array([one.values for path in paths for one in seconds_of(path, Schedule(levels))], np.float64)
-        for levels in (EVERY_FRAME, LEVELS)
-    )
-    spread = full.std(axis=0)
-    share = np.sqrt(np.mean((full - scheduled) ** 2, axis=0)) / np.maximum(spread, 1e-6)
-    table = {}
-    for modality in MODALITIES:
-        of = np.array([f.modality == modality for f in SECOND_FEATURES]) & (spread > 1e-6)
-        means = of & np.array([f.aggregate == "mean" for f in SECOND_FEATURES])
-        if means.any():  # something moved
-            table[modality] = {
-                "means": round(float(np.median(share[means])), 3),
-                "worst_mean": round(float(share[means].max()), 3),
-                "worst": round(float(share[of].max()), 3),
-            }
-    return table
+def start_once(path: Path, data: Path) -> dict[str, float]:
+    """One start; its model is there already."""
+    agent = [sys.executable, "-m", "edge_agent.cli", "run", "--source", str(path), "--data-dir", str(data)]
+    begin, spent_s = time.time(), children_s()
+    done = subprocess.run([*agent, "--duration", "1", "--speed", "max", "--json"], check=True, capture_output=True)
+    report = json.loads(done.stdout)
+    if report["first_expression_at"] is None or report["model_version"] == 0:
+        raise SystemExit(f"the agent saw no face in the first second of {path}, or has no model")
+    return {"start_s": report["first_expression_at"] - begin, "start_cpu_s": children_s() - spent_s}
 
 
-def seconds_of(path: Path, schedule: Schedule) -> list[Second]:
-    with Perception(schedule=schedule) as chain, VideoFile(path) as video:
-        pipeline = FeaturePipeline(chain, "", "")
-        seconds = [second for image, t in video for second in pipeline.feed(image, t).seconds]
-        return seconds + pipeline.finish()[0]
-
-
-def start(path: Path, folder: Path) -> float:
-    """Seconds from nothing to the features of the first frames, and down again."""
-    agent = [sys.executable, "-m", "edge_agent.cli", "run", "--source", str(path), "--data-dir", str(folder / "agent")]
-    took = []
-    for _ in range(STARTS):
-        began = time.monotonic()
-        subprocess.run([*agent, "--duration", "0.1", "--speed", "max"], check=True, capture_output=True)
-        took.append(time.monotonic() - began)
-    return round(statistics.median(took), 2)
+def children_s() -> float:
+    """Seconds of processor time of all processes that this one has started and seen end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def letterbox(path: Path, size: tuple[int, int], folder: Path) -> Path:
@@ -276,7 +186,7 @@ def size_of(text: str) -> tuple[int, int]:
 
 
 def main() -> int:
-    """Print the figures, as a table or as JSON."""
+    """Print the figures, as a table or as JSON; 1 if a busy core made the live part give nothing up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--video", type=Path, required=True)
@@ -293,13 +203,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = letterbox(arguments.video, arguments.size, Path(folder))
         figures: dict[str, Any] = {"video": arguments.video.name, "size": "{}x{}".format(*arguments.size)}
-        figures |= {"start_s": start(path, Path(folder)), **speed(path, arguments.frames)}
+        figures |= {**start(path, Path(folder)), **speed(path, arguments.frames)}
         if arguments.live:
             figures |= live(path, arguments.live, arguments.busy)
         if arguments.tolerance:
-            figures["tolerance"] = tolerance(arguments.tolerance)
-    print(json.dumps(figures) if arguments.json else "\n".join(f"{name:22} {value}" for name, value in figures.items()))
-    return 0
+            figures |= {f"tolerance_{level}": table for level, table in enumerate(tolerance(arguments.tolerance))}
+    print(json.dumps(figures) if arguments.json else "\n".join(f"{name:24} {value}" for name, value in figures.items()))
+    return int(arguments.busy and figures.get("live_highest_level") == 0)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ class Loop:
         self._seen = self._moving = time.monotonic()
         self.timings, self.seconds = Timings(), SecondCounts()
         self._wall_s = self._cpu_s = 0.0
+        self._first_expression: float | None = None
 
     def run(self) -> None:
         """Work until the source ends, time is over, the consent ends or someone says stop.
@@ -135,6 +136,7 @@ class Loop:
             "seconds": self.seconds.total,
             "camera_states": dict(self.seconds.states),
             "face_seconds": self.seconds.face,
+            "first_expression_at": self._first_expression,
         }
 
     def _time_is_over(self, frame: Frame | None) -> bool:
@@ -156,6 +158,8 @@ class Loop:
             self._consumer.looked(frame, step.frame)
             self._take(step.seconds, step.windows)
         self.timings.add(step.frame.stage_ms)
+        if self._first_expression is None and "expression" in step.frame.stage_ms:
+            self._first_expression = time.time()
         self._seen = now
         state.frames += 1
         state.event_time, state.clock_rate = frame.time, self._source.clock_rate

@@ -2,9 +2,10 @@
 
 Why these rates
     A blink takes 0.1 s, and so the face is looked at in every frame. Posture changes over tenths of a second and
-    MediaPipe smooths it besides; an expression that is seen by others lasts half a second and more. For both, 10 looks
-    a second change a second's means by less than 0.3 of their own spread (`benchmarks.edge --tolerance`). Between two
-    looks the values stay as they were, for at most `HOLD_S`. A model that has nothing to hold looks at once.
+    MediaPipe smooths it besides; an expression that is seen by others lasts half a second and more. With 10 looks a
+    second, a second's means lie off those of every frame by 0.05 of their spread within a recording for expression, 0.3
+    for posture and 0.8 for hands, which are fast (docs/edge.md). Between two looks the values stay as they were, for at
+    most `HOLD_S`. A model that has nothing to hold looks at once.
 
 What is given up, in this order (`LEVELS`)
     1. half of the looks at the expression; 2. half of those at the body; 3. every frame beyond 15 a second; 4. every

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,11 +25,12 @@ from perception.pictures import ImageFolder
 from perception.video import VideoFile
 from sentry_proto.errors import InputError
 
-__all__ = ["PUPPET", "Frame", "Source", "SourceOptions", "is_live", "open_source"]
+__all__ = ["PUPPET", "Frame", "Source", "SourceOptions", "is_live", "open_live", "open_source"]
 
 PUPPET = "puppet"
 PUPPET_FPS = 6.0
 PICTURES_FPS = 10.0
+CAMERA, STREAM = f"{camera.__name__}:open_camera", f"{camera.__name__}:open_stream"
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,11 @@ def open_source(options: SourceOptions) -> Source:
     """
     spec, stop = options.spec, options.stop
     if (number := camera_number(spec)) is not None:
-        return _live(f"camera {number}", "open_camera", str(number), options, partial(camera_present, number))
+        there = partial(camera_present, number)
+        return open_live(f"camera {number}", CAMERA, replace(options, spec=str(number)), there)
     if (address := stream_address(spec)) is not None:
-        return _live(without_credentials(address), "open_stream", address, options, partial(answers, address))
+        there = partial(answers, address)
+        return open_live(without_credentials(address), STREAM, replace(options, spec=address), there)
     if unknown := re.match(r"(\w[\w+.-]+)://", spec):
         known = ", ".join(f"{scheme}://" for scheme in PORTS)
         raise InputError(f"A source cannot be {unknown[1]}://; the streams that can be watched are {known}.")
@@ -98,15 +101,26 @@ def open_source(options: SourceOptions) -> Source:
     return FileSource(str(path), opener, options.participant, options.speed, options.fps, options.loop, stop)
 
 
-def _live(name: str, opener: str, argument: str, options: SourceOptions, present: Callable[[], bool]) -> LiveSource:
-    open_device = partial(IsolatedDevice, f"{camera.__name__}:{opener}", argument)
+def always() -> bool:
+    """Where nothing but opening a device tells whether it is there."""
+    return True
+
+
+def open_live(name: str, opener: str, options: SourceOptions, present: Callable[[], bool] = always) -> LiveSource:
+    """Open a live source whose device is read in a process of its own.
+
+    Args:
+        name: for people.
+        opener: `module:function`, which opens the device that `options.spec` names.
+        options: how.
+        present: whether it makes sense to try to reopen it.
+
+    Raises:
+        CameraError: it cannot be opened, and shall not be waited for.
+    """
+    open_device = partial(IsolatedDevice, opener, options.spec)
     first = open_device()
     open_s = OPEN_S if options.wait else opening_patience(first.wait_ready())
     if not options.wait and not present():  # it plays all the same: it is reached in another way, as through a proxy
         present = always
     return LiveSource(name, open_device, options.participant, options.stop, options.fps, present, first, open_s)
-
-
-def always() -> bool:
-    """Where nothing but opening a device tells whether it is there."""
-    return True

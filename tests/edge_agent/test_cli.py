@@ -167,6 +167,7 @@ def test_a_recording_without_a_key_leaves_nothing_behind(tmp_path: Path, capsys:
     assert (report["frames_read"], report["frames_scored"], report["frames_dropped"]) == (20, 20, 0)
     assert (report["seconds"], report["face_seconds"]) == (2, 0)
     assert report["camera_states"] == {"no face": 2}
+    assert report["first_expression_at"] is None
     assert "RECORDING participant P01" in error
     assert "expressions on CPUExecutionProvider" in error
     assert "nothing leaves this process" in error
