@@ -67,7 +67,7 @@ bench: $(VENV)/dev.stamp
 soak: $(VENV)/dev.stamp
 	mkdir -p soak
 	missed=; \
-	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --speed 1 || missed="$$missed soak"; \
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) || missed="$$missed soak"; \
 	$(BIN)/python -m benchmarks.faults --minutes $(MINUTES) --report soak/faults.md --json > soak/faults.json \
 		|| missed="$$missed faults"; \
 	$(PYTEST) -m soak --timeout 7200 --junitxml soak/tests.xml || missed="$$missed tests"; \

@@ -1,98 +1,148 @@
-"""Does the agent's memory stay flat? A recording, or the puppet, in a loop through the whole chain.
+"""Does the agent's memory stay flat? A recording as a camera through everything that a lab machine runs.
 
-    python -m benchmarks.soak [--video FILE] [--minutes 60] [--speed 1] [--json]
+    python -m benchmarks.soak [--video FILE] [--minutes 60] [--json]
 
-An hour at 30 frames a second is 108,000 frames; with `--speed max` they pass as fast as they can. Resident memory is
-read every second. What is allocated once comes in the first fifth, which does not count. Exit code 1 if the rest grows
-by more than `LIMIT_MIB`. The growth per hour of 30 frames a second, the slope of a straight line, is told from
-`ENOUGH_FRAMES` on only: stage times are kept for 10,000 frames, and fill some MiB until then.
+The recording, or the puppet filmed for a minute, plays in a loop as a camera of 30 frames a second. It is read in the
+capture process, goes through perception, a model's heads and the outbox, and over CURVE to a trainer that stores every
+window; an hour is 108,000 frames and some 700 windows. Resident memory of the agent's process, which is this one, and
+of the capture process is read every second. What is allocated once comes in the first fifth, which does not count.
+The growth per hour, the slope of a straight line, is told from `ENOUGH_S` on only: stage times are kept for 10,000
+frames, and fill some MiB until then. Exit code 1 if either process grows by more than `LIMIT_MIB` in the rest, or if
+the trainer has not stored all that was spooled.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
-from benchmarks.edge import make_loop
-from edge_agent.capture import DirectCapture
-from edge_agent.sources import PUPPET, Frame, SourceOptions, open_source
-from perception.chain import Perception
-from perception.schedule import LEVELS, Schedule
+from benchmarks.played_camera import FPS, OPENER
+from benchmarks.processes import children, resident_mib
+from edge_agent import app
+from edge_agent.heads import Heads
+from edge_agent.slots import Slots
+from edge_agent.sources import Source, SourceOptions, open_live
+from edge_agent.sources.puppet import PuppetSource
+from edge_agent.state import RunOptions
+from sentry_proto.tasks import DEFAULT_TASKS
+from tests.e2e.study import Study
+from tests.edge_agent.bundles import bundle
 
 LIMIT_MIB = 20.0
-ENOUGH_FRAMES = 20_000
-FRAMES_PER_HOUR = 30 * 3600
+ENOUGH_S = 660.0
 WARM_SHARE = 0.2
+FILM_S = 60.0
+AGENT, PARTICIPANT = "soaked", "P01"
+
+Samples = list[tuple[float, float]]
+"""Seconds, and MiB then."""
 
 
-def resident_mib() -> float:
-    """Of this process, as the kernel counts it (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 2**20
+class Sampler(threading.Thread):
+    """Reads the memory of this process and of those that it has started since, every second until `stop`."""
 
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self._stop_it, self._others = stop, children()
+        self.agent: Samples = []
+        self.capture: Samples = []
 
-class Sampled(DirectCapture):
-    """Reads a source for some time, and the memory every second."""
-
-    def begin(self, seconds: float) -> None:
-        self.samples: list[tuple[int, float]] = []
-        self._end = time.monotonic() + seconds
-
-    def __iter__(self) -> Iterator[Frame | None]:
-        due = time.monotonic()
-        for frame in super().__iter__():
-            yield frame
+    def run(self) -> None:
+        while not self._stop_it.wait(1.0):
             now = time.monotonic()
-            if now >= due:
-                self.samples.append((self.read, resident_mib()))
-                due = now + 1
-            if now >= self._end:
-                return
+            self.agent.append((now, resident_mib(os.getpid())))
+            self.capture.append((now, sum(map(resident_mib, children() - self._others))))
 
 
-def growth(samples: list[tuple[int, float]]) -> float:
-    """MiB per hour of 30 frames a second, from (frames so far, MiB)."""
-    frames, mib = np.array(samples[int(WARM_SHARE * len(samples)) :]).T
-    return float(np.polyfit(frames, mib, 1)[0] * FRAMES_PER_HOUR)
+def rest(samples: Samples) -> Samples:
+    """What comes after the first fifth."""
+    return samples[int(WARM_SHARE * len(samples)) :]
 
 
-def soak(spec: str, seconds: float, speed: float | None) -> dict[str, Any]:
-    """Run, and tell how memory went."""
-    source = open_source(SourceOptions(spec, "P01", speed, loop=True, stop=threading.Event()))
-    capture, schedule = Sampled(source), Schedule(LEVELS)
-    capture.begin(seconds)
-    with Perception(schedule=schedule) as chain:
-        make_loop(source, capture, chain, schedule, None).run()
-    first, last = capture.samples[int(WARM_SHARE * len(capture.samples))][1], capture.samples[-1][1]
-    return {
-        "frames": capture.read,
-        "first_mib": round(first, 1),
-        "last_mib": round(last, 1),
-        "growth_mib": round(last - first, 1),
-        "growth_mib_per_hour": round(growth(capture.samples), 2) if capture.read >= ENOUGH_FRAMES else None,
+def growth(samples: Samples) -> float:
+    """MiB per hour."""
+    seconds, mib = np.array(rest(samples)).T
+    return float(np.polyfit(seconds - seconds[0], mib, 1)[0] * 3600)
+
+
+def film_puppet(path: Path, seconds: float) -> Path:
+    """A recording of the puppet at 30 frames a second."""
+    source = PuppetSource(None, FPS, threading.Event())
+    pictures = (frame.image for frame, _ in zip(source.frames(), range(int(seconds * FPS)), strict=False))
+    first = next(pictures)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (first.shape[1], first.shape[0]))
+    for image in (first, *pictures):
+        writer.write(image)
+    writer.release()
+    return path
+
+
+def run_agent(study: Study, video: Path, seconds: float) -> tuple[dict[str, Any], Sampler]:
+    """An agent of this study in this process; returns its report and how memory went."""
+    key, folder, stop = study.enroll(AGENT), study.data_dir(AGENT), threading.Event()
+    study.consent(AGENT, PARTICIPANT)
+    Slots(folder / "bundles", lambda found: Heads(found, DEFAULT_TASKS)).accept(bundle())
+    options = RunOptions(str(video), folder, PARTICIPANT, key, audit=1.0, duration=seconds)
+    sampler = Sampler(stop)
+    sampler.start()
+    try:
+        report, trouble = app.run(options, stop, played)
+    finally:
+        stop.set()
+        sampler.join()
+    if trouble:
+        raise trouble
+    return report, sampler
+
+
+def played(options: SourceOptions) -> Source:
+    """A recording as a camera."""
+    return open_live("recording", OPENER, options)
+
+
+def soak(video: Path, seconds: float, folder: Path) -> dict[str, Any]:
+    """Run, and tell how memory went and where the windows are."""
+    with closing(Study(folder)) as study:
+        study.start_trainer()
+        report, sampler = run_agent(study, video, seconds)
+        stored = study.status()["windows"]
+    figures: dict[str, Any] = {
+        name: report[name] for name in ("frames_scored", "fps", "frames_dropped", "windows", "sent", "acked", "spooled")
     }
+    figures["stored_windows"] = stored
+    for name, samples in (("agent", sampler.agent), ("capture", sampler.capture)):
+        first, last = rest(samples)[0][1], samples[-1][1]
+        hourly = round(growth(samples), 2) if seconds >= ENOUGH_S else None
+        figures |= {f"{name}_first_mib": round(first, 1), f"{name}_last_mib": round(last, 1)}
+        figures |= {f"{name}_growth_mib": round(last - first, 1), f"{name}_growth_mib_per_hour": hourly}
+    return figures
 
 
 def main() -> int:
-    """Print the figures; 1 if memory grows."""
+    """Print the figures; 1 if memory grows or something was not stored."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--video", default=PUPPET, help="default: the puppet")
+    parser.add_argument("--video", type=Path, help="default: the puppet, filmed")
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--speed", default="1", metavar="max|N")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    speed = None if arguments.speed == "max" else float(arguments.speed)
-    figures = soak(arguments.video, 60 * arguments.minutes, speed)
-    print(json.dumps(figures) if arguments.json else "\n".join(f"{name:22} {value}" for name, value in figures.items()))
-    return int(figures["growth_mib"] > LIMIT_MIB)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        video = arguments.video or film_puppet(folder / "puppet.mp4", FILM_S)
+        figures = soak(video, 60 * arguments.minutes, folder)
+    print(json.dumps(figures) if arguments.json else "\n".join(f"{name:28} {value}" for name, value in figures.items()))
+    grown = max(figures["agent_growth_mib"], figures["capture_growth_mib"]) > LIMIT_MIB
+    return int(grown or figures["acked"] < figures["sent"] or figures["stored_windows"] < figures["windows"])
 
 
 if __name__ == "__main__":

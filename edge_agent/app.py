@@ -29,7 +29,7 @@ from edge_agent.outbox import Totals
 from edge_agent.preview import Preview
 from edge_agent.preview_server import serving
 from edge_agent.slots import Slots
-from edge_agent.sources import PUPPET, SourceOptions, is_live, open_source
+from edge_agent.sources import PUPPET, Source, SourceOptions, is_live, open_source
 from edge_agent.state import RunOptions, State
 from edge_agent.stills import Stills
 from edge_agent.watch import Watch, discard
@@ -46,8 +46,15 @@ from training.active_learning.selection import Selector
 log = logging.getLogger(__name__)
 
 
-def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], SentryError | None]:
+def run(
+    options: RunOptions, stop: threading.Event, opener: Callable[[SourceOptions], Source] = open_source
+) -> tuple[dict[str, Any], SentryError | None]:
     """Run an agent until its source ends or `stop` is set.
+
+    Args:
+        options: what is asked for.
+        stop: ends the run.
+        opener: opens the source.
 
     Returns:
         The report, and what ended the run early, if anything did.
@@ -61,7 +68,7 @@ def run(options: RunOptions, stop: threading.Event) -> tuple[dict[str, Any], Sen
     consents = ConsentBook(options.data_dir / "consent.json")
     permit = ask_permit(options, consents)
     with ExitStack() as stack:
-        source = stack.enter_context(closing(open_source(source_options(options, stop))))
+        source = stack.enter_context(closing(opener(source_options(options, stop))))
         if key:
             make_folder(options.data_dir)
             stack.enter_context(lock_folder(options.data_dir))
