@@ -112,6 +112,26 @@ def test_a_link_to_one_persons_alerts_shows_only_those(page: Page, address: str)
     assert all("P12" in words for words in rows.all_inner_texts())
 
 
+def test_an_old_alert_is_turned_to_and_its_link_opens_it(page: Page, address: str, control: ControlClient) -> None:
+    oldest = control.call("alerts", limit=1_000)[-1]
+    page.goto(f"{address}/alerts?rater=R9")
+    rows = page.locator(".st-key-window-list [class*='st-key-open-'] button")
+    expect(rows).to_have_count(40)
+    page.get_by_role("button", name="Show older").click()
+    expect(page.get_by_text("41 to 80, newest first")).to_be_visible()
+    page.get_by_role("button", name="Show older").click()
+    expect(page.get_by_role("button", name="Show older")).to_have_count(0)
+    rows.last.click()
+    expect(page).to_have_url(re.compile(oldest["alert_id"]))
+    expect(page.locator(".st-key-answers")).to_contain_text(oldest["participant"])
+    link = page.url
+    page.goto(f"{address}/alerts")
+    page.goto(link)
+    expect(page.get_by_text("1 to 40, newest first")).to_be_visible()
+    expect(page.locator(".st-key-answers")).to_contain_text(oldest["participant"])
+    expect(page).to_have_url(re.compile(oldest["alert_id"]))
+
+
 def test_stills_of_who_agreed_to_them_are_seen(page: Page, address: str) -> None:
     page.goto(f"{address}/alerts?participant={PICTURED}")
     pictures = page.locator(".s-pictures img")
