@@ -74,7 +74,9 @@ theirs = st.Page(self_report.page, title="Self-report", url_path="self-report")
 # Served alone, the page answers to both addresses: its own, which links to participants name, and the server's.
 doorstep = st.Page(self_report.page, title="Self-report", url_path="doorstep", default=True)
 # Where a participant sits, no way leads to the estimates by accident.
-participants = "participant" in st.query_params and str(st.context.url).endswith(f"/{theirs.url_path}")
+participants = bool({"participant", "link"} & set(st.query_params)) and str(st.context.url).endswith(
+    f"/{theirs.url_path}"
+)
 hidden = alone or participants or not who().may("viewer")
 page = st.navigation([doorstep, theirs] if alone else [*pages(refusal), theirs], position="hidden" if hidden else "top")
 banner()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from dashboard.connection import ask, calmly
+from dashboard.connection import ask, asking, calmly
 from dashboard.wording import day_and_time
 from training.active_learning.review.markup import Html, browser_zone, empty, muted, panel, table, tag
 from training.active_learning.review.words import plural
@@ -23,6 +24,9 @@ WORDS = {
     "retrain": "asked for a run", "rollback": "rolled back", "sign_in": "signed in", "sign_out": "signed out",
     "add_account": "added an account", "remove_account": "removed an account", "set_password": "set a password",
     "note_consent": "noted a consent", "export": "exported a person", "erase": "erased a person",
+    "self_reports": "read answers", "make_link": "made a link", "revoke_link": "ended a link",
+    "retention": "deleted what was too old", "restore": "restored a backup", "init": "made all keys",
+    "enroll": "enrolled", "revoke": "revoked a key", "rotate": "replaced keys", "approve": "approved a model",
 }  # fmt: skip
 COLUMNS = ("row", "time", "actor", "role", "action", "target", "participant", "details")
 
@@ -39,13 +43,12 @@ def _page() -> None:
     found = ask("audit_log", limit=SHOWN, **where)
     more = "the newest " if len(found) == SHOWN else ""
     if not found:
-        panel("Audit log", empty("Nothing was changed.", "Every label, publication and account change is here."))
+        words = "Every label, publication, deletion, key and account that changes is here. Choose a longer time above."
+        panel("Audit log", empty("Nothing was changed.", words))
         return
     panel("Audit log", _table(found), f"{more}{plural(len(found), 'change')}, newest first")
-    if st.button("Prepare as CSV", key="prepare log"):
-        st.session_state["log"] = to_csv(_all(where))
-    if "log" in st.session_state:
-        st.download_button("Download the log", st.session_state["log"], "sentry-audit.csv", "text/csv", key="save log")
+    data = partial(_file, asking(), where)
+    st.download_button("Download as CSV", data, "sentry-audit.csv", "text/csv", key="save log", on_click="ignore")
 
 
 def _filters() -> Json:
@@ -80,14 +83,15 @@ def _who(one: Mapping[str, Any]) -> Html:
     return muted("the participant" if one["action"] == "self_report" else "nobody signed in")
 
 
-def _all(where: Mapping[str, Any]) -> list[Json]:
+def _file(call: Callable[..., Any], where: Mapping[str, Any]) -> str:
+    """All entries that were chosen, fetched page by page when somebody wants the file."""
     found: list[Json] = []
     while True:
         before = {"before": found[-1]["row"]} if found else {}
-        page = ask("audit_log", limit=PAGE, **where, **before)
+        page = call("audit_log", limit=PAGE, **where, **before)
         found += page
         if len(page) < PAGE:
-            return found
+            return to_csv(found)
 
 
 def to_csv(entries: Sequence[Mapping[str, Any]]) -> str:

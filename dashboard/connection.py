@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,17 @@ def ask(method: str, **params: Any) -> Any:
     Raises:
         SentryError: if the trainer is not there or refuses.
     """
-    whose = {} if is_open() else {TOKEN: st.session_state.get(TOKEN, "")}
-    return ask_as_dashboard(method, **params, **whose)
+    return asking()(method, **params)
+
+
+def asking() -> Callable[..., Any]:
+    """The same as a function that needs no page: a download calls it after the page has been drawn."""
+    return ask_as_dashboard if is_open() else asking_with(st.session_state.get(TOKEN, ""))
+
+
+def asking_with(token: str) -> Callable[..., Any]:
+    """Calls methods as the holder of a token, or of a participant's link."""
+    return partial(ask_as_dashboard, **{TOKEN: token})
 
 
 def ask_as_dashboard(method: str, **params: Any) -> Any:

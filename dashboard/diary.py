@@ -10,13 +10,13 @@ Closing the browser loses what still waits, and drafts; nothing else is kept her
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sentry_proto.errors import PeerUnreachable, SentryError
 from sentry_proto.questionnaires import QUESTIONNAIRES, Questionnaire
-from sentry_proto.tasks import Task
+from sentry_proto.tasks import Task, tasks_from_json
 
 REMIND_S = 60.0
 """An answer about the last minute is due so long after the one before."""
@@ -29,6 +29,11 @@ DOUBLE_CLICK_S = 1.0
 
 SITTING_S = 6 * 3600.0
 """What was reported longer ago belongs to another sitting."""
+
+DAY_S = 86_400.0
+
+SENTENCE = "sentence"
+"""The question that is answered in one's own words."""
 
 Ask = Callable[..., Any]
 
@@ -50,6 +55,14 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """When a form comes again: `every_days` after the last time, next at `due` (Unix seconds)."""
+
+    due: float
+    every_days: float
+
+
+@dataclass(frozen=True)
 class Notice:
     """A tone of `style.css` and what to tell the participant."""
 
@@ -64,32 +77,43 @@ class Diary:
 
     Attributes:
         minutes: the tasks that are asked for every minute.
-        questionnaires: those whose task is configured.
+        questionnaires: those that the study asks.
+        turns: per questionnaire when it is due.
         drafts: per questionnaire the answers so far, by item.
-        stored: per question when the newest answer that the trainer holds was given.
+        stored: per question when the newest answer of this sitting that the trainer holds was given.
+        results: what the newest questionnaires came to, by name; empty where the study does not show it.
     """
 
     participant: str
     minutes: tuple[Task, ...]
     questionnaires: tuple[Questionnaire, ...]
+    turns: dict[str, Turn]
     stored: dict[str, float]
+    results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     drafts: dict[str, dict[int, int]] = field(default_factory=dict)
     waiting: list[Reply] = field(default_factory=list)
     refused: str = ""
     _newest: dict[str, Reply] = field(default_factory=dict)
 
     @staticmethod
-    def begin(participant: str, tasks: Iterable[Task], earlier: Iterable[Mapping[str, Any]], now: float) -> Diary:
-        """A diary that knows when this sitting's earlier answers were given, and nothing else of them."""
-        by_name = {task.name: task for task in tasks}
-        asked = tuple(q for q in QUESTIONNAIRES.values() if q.task in by_name)
-        minutes = tuple(task for task in by_name.values() if task.name not in {q.task for q in asked})
-        stored: dict[str, float] = {}
-        for report in earlier:
-            question = report["instrument"] or report["task"]
-            if report["created"] > now - SITTING_S:
-                stored[question] = max(report["created"], stored.get(question, 0.0))
-        return Diary(participant, minutes, asked, stored)
+    def begin(sheet: Mapping[str, Any], now: float) -> Diary:
+        """A diary that knows when this sitting's earlier answers were given, from the trainer's `answer_sheet`."""
+        tasks = tasks_from_json(sheet["tasks"])
+        turns = {form["instrument"]: Turn(form["due"], form["every_days"]) for form in sheet["forms"]}
+        asked = tuple(q for q in QUESTIONNAIRES.values() if q.name in turns)
+        scored = {q.task for q in QUESTIONNAIRES.values()}
+        minutes = tuple(task for task in tasks if task.name not in scored)
+        stored = {question: last for question, last in sheet["last"].items() if last > now - SITTING_S}
+        return Diary(sheet["participant"], minutes, asked, turns, stored, dict(sheet["results"] or {}))
+
+    def is_due(self, questionnaire: str, now: float) -> bool:
+        """Whether the time for this form has come."""
+        return self.turns[questionnaire].due <= now
+
+    def say(self, words: str, now: float) -> None:
+        """Take down a sentence."""
+        if words.strip():
+            self._take(SENTENCE, {"words": words.strip()}, now)
 
     def answer(self, task: str, value: str, now: float) -> None:
         """Take down a click on a class."""
@@ -102,8 +126,9 @@ class Diary:
         self._take(questionnaire.name, {"instrument": questionnaire.name, "answers": answers}, now)
 
     def again(self, questionnaire: str) -> None:
-        """Show an empty form once more."""
+        """Show an empty form once more, or before its time."""
         self.stored.pop(questionnaire, None)
+        self.drafts.setdefault(questionnaire, {})
 
     def deliver(self, ask: Ask) -> bool:
         """Send what waits, oldest first; whether anything has left the queue."""
@@ -111,7 +136,7 @@ class Diary:
         while self.waiting:
             reply = self.waiting[0]
             try:
-                ask(
+                done = ask(
                     "self_report",
                     report_id=reply.report_id,
                     participant=self.participant,
@@ -123,10 +148,17 @@ class Diary:
             except SentryError as error:
                 self.refused = str(error)
             else:
-                self.stored[reply.question] = reply.created
-                self.drafts.pop(reply.question, None)
+                self._settle(reply, done.get("result"))
             self.waiting.pop(0)
         return len(self.waiting) < before
+
+    def _settle(self, reply: Reply, result: Mapping[str, Any] | None) -> None:
+        self.stored[reply.question] = reply.created
+        self.drafts.pop(reply.question, None)
+        if result:
+            self.results[reply.question] = result
+        if turn := self.turns.get(reply.question):
+            self.turns[reply.question] = replace(turn, due=reply.created + turn.every_days * DAY_S)
 
     def waits(self, question: str) -> bool:
         """Whether an answer to this question is not stored yet."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from dashboard import learning
-from dashboard.connection import ask, calmly, live
+from dashboard import learning, rollout
+from dashboard.connection import ask, asking, live
 from dashboard.figures import figure
 from dashboard.who import who
 from dashboard.wording import day_and_time, feature_name
@@ -40,7 +41,8 @@ _FIGURES = {
 def page() -> None:
     """Draw the page."""
     live(_page, REFRESH_S)
-    calmly(_one)
+    live(_one, REFRESH_S)
+    live(_card, REFRESH_S)
 
 
 def _page() -> None:
@@ -50,17 +52,18 @@ def _page() -> None:
         lines = [f"{task.capitalize()} waits for {words}." for task, words in waits.items()]
         panel("Models", empty("No version was published yet.", " ".join(lines) or "Label windows on the Review page."))
         return
-    _rollout(status.get("rollout"))
+    _trial(status.get("rollout"))
     _learning(models)
+    panel("Rollout", rollout.table_of(agents), rollout.summary(agents))
     panel("Versions", _versions(models, decisions, agents), "newest first")
     refused = [decision for decision in decisions if decision["verdict"] == "refused"]
     if refused:
         panel("Candidates that were refused", _refused(refused), "kept, and why")
 
 
-def _rollout(rollout: Mapping[str, Any] | None) -> None:
+def _trial(trial: Mapping[str, Any] | None) -> None:
     """What a trainer that tries versions on single agents first says of it."""
-    words = (rollout or {}).get("words")
+    words = (trial or {}).get("words")
     if words:
         note("warn", "A version is on trial.", str(words))
 
@@ -149,6 +152,26 @@ def _one() -> None:
             rest.button(f"Roll back to version {first}", key="roll back", on_click=_ask_first, args=(first,))
     if st.session_state.get("wants back") is not None:
         _confirm(int(st.session_state["wants back"]))
+
+
+def _card() -> None:
+    """One version's card, to read and to keep."""
+    numbers = [model["version"] for model in ask("models")]
+    if not numbers:
+        return
+    with st.container(border=True, key="window-card"):
+        heading("Card", "what a version rests on, what it does in use, and what it is not")
+        left, right, _ = st.columns([1, 1, 2], gap="small", vertical_alignment="bottom")
+        chosen = left.selectbox("Card of version", numbers, key="card of")
+        data = partial(_card_text, asking(), chosen)
+        file = f"sentry-version-{chosen}.md"
+        right.download_button("Download", data, file, "text/markdown", key="save card", on_click="ignore")
+        if st.toggle("Read it here", key="read card"):
+            st.markdown(_card_text(ask, chosen))
+
+
+def _card_text(call: Callable[..., Any], number: int) -> str:
+    return str(call("card", version=number)["markdown"])
 
 
 def _ask_first(number: int) -> None:

@@ -16,7 +16,7 @@ from dashboard.connection import ask, live
 from dashboard.filters import remembered
 from dashboard.story import Chapter, story
 from dashboard.troubles import clock_is_off
-from dashboard.wording import day_and_time, duration
+from dashboard.wording import day_and_time, duration, waits
 from training.active_learning.review.markup import (
     Html,
     browser_zone,
@@ -39,7 +39,7 @@ SYSTEM_GOOD_S = 10.0
 
 SHOWN_ALERTS = 8
 
-_CAMERA_TONES = {"ok": "good", "several faces": "good", "no face": "warn"}
+_CAMERA_TONES = {"ok": "good", "several faces": "warn", "no face": "warn"}
 VERDICT_TONES = {"true alarm": "good", "false alarm": "bad", "unsure": "warn"}
 
 
@@ -124,8 +124,10 @@ def _waits(status: Mapping[str, Any]) -> Html:
     state = pill("bad" if learner["state"].startswith("failed") else "good", learner["state"])
     last = f"last run {duration(status['now'] - learner['last_run'])} ago" if learner["last_run"] else "has not run yet"
     line = joined([state, " ", muted(f"{last}{', ' + learner['last_verdict'] if learner['last_verdict'] else ''}")])
-    waits = sorted(learner["waits_for"].items(), key=itemgetter(1))
-    rows = [[tag("b", ", ".join(t for t, _ in same)), words] for words, same in groupby(waits, key=itemgetter(1))]
+    zone = browser_zone()
+    said = ((task, waits(learner, task, status["now"], zone)) for task in learner["waits_for"])
+    ordered = sorted(said, key=itemgetter(1))
+    rows = [[tag("b", ", ".join(t for t, _ in same)), words] for words, same in groupby(ordered, key=itemgetter(1))]
     aside = plural(learner["set_aside"], "labelled window")
     words = f"Set aside: {aside}, which another expression model saw than the one in force."
     note = tag("p", words, "s-muted") if learner["set_aside"] else ""

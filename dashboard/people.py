@@ -1,14 +1,16 @@
-"""The page Data and people: who is in the study, under which consent, and export and erasure of one participant."""
+"""The page Data and people: who is in the study, under which consent, how they answer, and one participant's data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from dashboard.connection import ask, calmly
-from dashboard.wording import day_and_time, duration
+from dashboard import answers
+from dashboard.connection import ask, asking, calmly
+from dashboard.wording import day, day_and_time, duration
 from sentry_proto import person_file
 from sentry_proto.errors import SentryError
 from training.active_learning.review.markup import (
@@ -46,6 +48,7 @@ def _page() -> None:
     left, right = st.columns([5, 4], gap="small")
     with left:
         panel("People", _people(people), plural(len(people), "participant"))
+        calmly(answers.kept)
         calmly(_retention)
         calmly(_erasures)
     with right:
@@ -67,9 +70,10 @@ def _people(people: Sequence[Mapping[str, Any]]) -> Html:
 
 
 def _consent(one: Mapping[str, Any]) -> Html:
-    if one["withdrawn"] is None:
-        return pill("good", "named in all data") if one["windows"] or one["alerts"] else muted("no data")
-    return pill("warn", f"withdrawn {day_and_time(one['withdrawn'], browser_zone())}")
+    """What is known here: agents send nothing without a record of a consent, and answers need none."""
+    if one["withdrawn"] is not None:
+        return pill("warn", f"withdrawn {day(one['withdrawn'], browser_zone())}")
+    return pill("good", "given") if one["windows"] or one["alerts"] else muted("not recorded yet")
 
 
 def _one(person: Mapping[str, Any]) -> None:
@@ -83,8 +87,10 @@ def _one(person: Mapping[str, Any]) -> None:
         for one in person["consents"]
     )  # fmt: skip
     records = table(("Record", "Windows", "From", "To"), rows, frozenset({1}))
-    panel("Consent records that data came under", records if person["consents"] else empty("None.", ""), name)
+    none = empty("None.", "No agent has sent anything of this person.")
+    panel("Consent records that data came under", records if person["consents"] else none, name)
     panel("Versions that know of this person", _versions(person["versions"]), "they go on after an erasure")
+    calmly(partial(answers.of, person))
     _withdrawal(person)
     _export(name)
     _erasure(person)
@@ -110,17 +116,12 @@ def _withdrawal(person: Mapping[str, Any]) -> None:
 
 
 def _export(name: str) -> None:
+    """The file is made while it is fetched, and nothing of it is kept here."""
     with st.container(border=True, key="window-export"):
         heading("Export", "everything that is held, with features, as a ZIP of JSON Lines")
-        made = st.session_state.get("export of")
-        if made and made[0] == name:
-            file = f"sentry-{name}.zip"
-            st.download_button("Download", made[1], file, "application/zip", key="download", type="primary")
-            return
-        if st.button("Prepare the file", key="prepare"):
-            with st.spinner("Collecting"):
-                st.session_state["export of"] = (name, person_file.pack(ask, name))
-            st.rerun()
+        data = partial(person_file.pack, asking(), name)
+        file = f"sentry-{name}.zip"
+        st.download_button(f"Export {name}", data, file, "application/zip", key="download", on_click="ignore")
 
 
 def _erasure(person: Mapping[str, Any]) -> None:
@@ -147,7 +148,6 @@ def _erase(name: str, typed: str) -> None:
     except SentryError as error:
         note("bad", "Nothing was erased:", f"{error}.")
         return
-    st.session_state.pop("export of", None)
     st.session_state["erased"] = done
     st.query_params.pop("of", None)
     st.rerun()
@@ -165,18 +165,23 @@ def _outcome() -> None:
 
 
 def _retention() -> None:
+    days = ask("study")["retention_days"]
     with st.container(border=True, key="window-retention"):
         heading("Retention", "counted from the arrival at the trainer")
-        days = st.number_input("Days that data are kept", min_value=1, value=180, key="days")
-        found = ask("expired", days=float(days))
-        words = ", ".join(
-            plural(rows, kind.replace("_", "-").removesuffix("s")) for kind, rows in found.items() if rows
-        )
-        if not words:
-            st.caption(f"Nothing is older than {plural(days, 'day')}.")
+        if days is not None:
+            due = _counted(ask("expired", days=days))
+            today = f"Due with the next round: {due}" if due else "Nothing is older now"
+            st.markdown(f"The trainer deletes what is older than **{days:g} days**, once a day, and writes that down.")
+            st.caption(f"{today}. The limit stands in the study file of the trainer.")
             return
-        st.caption(f"Older than that: {words}. To delete them, on the trainer's machine:")
-        st.code(f"sentry-trainer retention --days {days}", language=None)
+        st.markdown("**Nothing is deleted by itself.** Put `retention_days` into the study file of the trainer.")
+        limit = st.number_input("What a limit of so many days would delete", min_value=1, value=180, key="days")
+        old = _counted(ask("expired", days=float(limit)))
+        st.caption(f"Older than that: {old}." if old else f"Nothing is older than {plural(limit, 'day')}.")
+
+
+def _counted(found: Mapping[str, int]) -> str:
+    return ", ".join(plural(rows, kind.replace("_", "-").removesuffix("s")) for kind, rows in found.items() if rows)
 
 
 def _erasures() -> None:

@@ -20,7 +20,7 @@ def page(refusal: str = "") -> None:
         if refusal:
             note("bad", "You are known, but not let in.", f"{refusal[:1].upper()}{refusal[1:]}.")
         calmly(_ways)
-        st.caption("Participants need no account: they have a link of their own to the Self-report page.")
+        st.caption("Participants need no account: the people who run the study give each a link of their own.")
 
 
 def _ways() -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.connection import ask, live
 from dashboard.troubles import size, troubles
-from dashboard.wording import day_and_time, duration, feature_name
+from dashboard.wording import day_and_time, duration, feature_name, waits
 from training.active_learning.review.markup import (
     Html,
     browser_zone,
@@ -115,10 +115,11 @@ def _learner(status: Mapping[str, Any]) -> Html:
     learner = status["learner"]
     last = f"{duration(status['now'] - learner['last_run'])} ago" if learner["last_run"] else "never"
     audit = learner.get("stream", {}).get("audit_probability", 0)
+    said = ((task, waits(learner, task, status["now"], browser_zone())) for task in learner["waits_for"])
     rows = [
         ["State", pill("bad" if learner["state"].startswith("failed") else "good", learner["state"])],
         ["Last run", f"{last}{', ' + learner['last_verdict'] if learner['last_verdict'] else ''}"],
         ["Audit windows asked for", f"{100 * audit:.0f} % of all" if audit else "as the agents are set"],
-        *([f"{task.capitalize()} waits for", words] for task, words in learner["waits_for"].items()),
+        *([f"{task.capitalize()} waits for", words] for task, words in said),
     ]
     return table(("", ""), rows)

@@ -94,8 +94,8 @@ def provider_is_configured() -> bool:
 
 
 def _vouched() -> bool:
-    """Whether a provider has said who this is; an address that it calls unverified does not count."""
-    return bool(provider_is_configured() and st.user.is_logged_in and st.user.get("email_verified", True))
+    """Whether a provider has said who this is; an address counts only if it says that it has verified it."""
+    return bool(provider_is_configured() and st.user.is_logged_in and st.user.get("email_verified") is True)
 
 
 def _forget() -> None:

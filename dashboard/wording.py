@@ -25,6 +25,11 @@ def day_and_time(seconds: float, zone: tzinfo) -> str:
     return datetime.fromtimestamp(seconds, zone).strftime("%-d %b, %H:%M")
 
 
+def day(seconds: float, zone: tzinfo) -> str:
+    """Unix seconds as '21 Nov'."""
+    return datetime.fromtimestamp(seconds, zone).strftime("%-d %b")
+
+
 def feature_name(name: str) -> str:
     """A feature of the layout as a reader sees it: 'blendshape_browDown_mean' -> 'brow down'."""
     plain = name.removeprefix("blendshape_").removesuffix("_mean").replace("_", " ")
@@ -46,3 +51,14 @@ def interval(name: str, rate: Mapping[str, Any]) -> str:
 
 def _without_unit(text: str) -> str:
     return text.split(" ", maxsplit=1)[0]
+
+
+def waits(learner: Mapping[str, Any], task: str, now: float, zone: tzinfo) -> str:
+    """What the learner waits for in one task: '3 more labels, or 14:05'."""
+    words, by_time = str(learner["waits_for"][task]), learner.get("by_time", {}).get(task)
+    if by_time is None:
+        return words
+    until = datetime.fromtimestamp(by_time["time"], zone)
+    today = until.date() == datetime.fromtimestamp(now, zone).date()
+    when = until.strftime("%H:%M") if today else day_and_time(by_time["time"], zone)
+    return f"{words}, or {'one after ' if by_time['labels'] else ''}{when}"

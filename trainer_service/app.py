@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from trainer_service.database import Database
 from trainer_service.enrolment import Enrolment
 from trainer_service.expression import names_of
 from trainer_service.fleet import Fleet, Moment
+from trainer_service.housekeeping import Housekeeping
 from trainer_service.ingest import Intake
 from trainer_service.keyring import Home
 from trainer_service.learner import Learner
@@ -41,6 +42,7 @@ from trainer_service.repository import approved_model
 from trainer_service.rollout import Rollout
 from trainer_service.sockets import Context, IngestThread, RequestThread
 from trainer_service.store import Store
+from trainer_service.study import Study
 from trainer_service.update_server import Updates
 from trainer_service.worker import Worker
 
@@ -62,6 +64,7 @@ class Settings:
         database: the address of a PostgreSQL database; None for the file in the folder.
         metrics: host and port at which Prometheus is answered; None for not at all.
         canary_s: how long one agent runs a new version before the others get it; 0 for not at all.
+        study: what it has decided beside its tasks.
     """
 
     home: Home
@@ -71,6 +74,7 @@ class Settings:
     database: str | None = None
     metrics: tuple[str, int] | None = None
     canary_s: float = DEFAULT_SECONDS
+    study: Study = field(default_factory=Study)
 
     @property
     def where(self) -> Database:
@@ -157,11 +161,16 @@ def running(settings: Settings) -> Iterator[Trainer]:
         served = Updates(home.repository, rollout.is_canary)
         updates = RequestThread("updates", context, ends.updates, secret, AGENT, allowed, served.answer)
         _closing(stack, updates, RequestThread.stop)
-        api = ControlApi(store, fleet, allowed, settings.tasks, learner, time.time(), home.folder, names_of(approved))
+        api = ControlApi(
+            store, fleet, allowed, settings.tasks, learner, time.time(), home.folder, names_of(approved), settings.study
+        )
         control = RequestThread("control", context, ends.control, secret, CONTROL, allowed, api.answer)
         _closing(stack, control, RequestThread.stop)
 
-        threads = (ingest, updates, control, learner)
+        housekeeping = Housekeeping(store, home.journal, settings.study.retention_days, learner.nudge)
+        _closing(stack, housekeeping, Housekeeping.stop)
+
+        threads = (ingest, updates, control, learner, housekeeping)
         for thread in threads:
             thread.start()
         ahead = threading.Thread(target=api.read_ahead, name="reading ahead")

@@ -30,9 +30,11 @@ from trainer_service.canary import DEFAULT_SECONDS
 from trainer_service.keyring import Home
 from trainer_service.policy import DEFAULT_PER_RUN
 from trainer_service.queue_export import Wanted, fetch, live_consents, write
+from trainer_service.study import Study, load_study
 from training.active_learning.labelling_files import FORMATS
 
 Json = dict[str, Any]
+DASHBOARD = "http://127.0.0.1:8501"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("serve", parents=[common], help="run the trainer")
     run.add_argument("--tasks", type=Path, help="a task file (TOML); without one, the four default tasks")
+    run.add_argument("--study", type=Path, help="a study file (TOML): retention, when forms are due, what is shown")
     run.add_argument("--labels-per-run", type=int, default=DEFAULT_PER_RUN, help="new labels that start a run (10)")
     run.add_argument(
         "--retrain-every", type=float, metavar="HOURS", help="after so long one label that came or went starts a run"
@@ -95,10 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("file", type=Path, help="CSV or JSON Lines (window_id, task, value, rater), or Label Studio")
     importing.add_argument("--rater", default="", help="whose the answers are that do not say")
     _add_queue(commands, client)
-    reports = commands.add_parser("reports", help="what participants have said of themselves")
-    exporting = reports.add_subparsers(dest="action", required=True).add_parser("export", parents=[client])
-    exporting.add_argument("--out", type=Path, required=True, help="the CSV file to write")
-    exporting.add_argument("--participant", help="(everybody)")
+    _add_reports(commands, client)
     _add_thresholds(commands, client)
     account_cli.add_commands(commands, client)
     commands.add_parser("retrain", parents=[client], help="learn now")
@@ -113,6 +113,20 @@ def _add_fleet_sim(commands: Any) -> None:
     sim.add_argument("--seconds", type=float, default=600.0, help="of steady load (%(default)s)")
     sim.add_argument("--stopped", type=int, default=0, help="so many of them stop now and then (%(default)s)")
     sim.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _add_reports(commands: Any, client: argparse.ArgumentParser) -> None:
+    reports = commands.add_parser("reports", help="what participants say of themselves")
+    actions = reports.add_subparsers(dest="action", required=True)
+    exporting = actions.add_parser("export", parents=[client], help="all answers as CSV")
+    exporting.add_argument("--out", type=Path, required=True, help="the CSV file to write")
+    exporting.add_argument("--participant", help="(everybody)")
+    link = actions.add_parser("link", parents=[client], help="the link by which one participant answers")
+    link.add_argument("participant", help="a pseudonym; a link that this person has already ends")
+    link.add_argument("--revoke", action="store_true", help="end the link, and make none")
+    link.add_argument(
+        "--dashboard", default=DASHBOARD, metavar="URL", help="under which the participant reaches it (%(default)s)"
+    )
 
 
 def _add_queue(commands: Any, client: argparse.ArgumentParser) -> None:
@@ -179,7 +193,10 @@ def _serve(arguments: argparse.Namespace) -> None:
     ended = _begin(arguments.log_format)
     metrics = address(arguments.metrics) if arguments.metrics else None
     settings = Settings.of(arguments.dir, arguments.tasks, arguments.labels_per_run, every)
-    settings = replace(settings, database=arguments.database, canary_s=arguments.canary_seconds, metrics=metrics)
+    study = load_study(arguments.study) if arguments.study else Study()
+    settings = replace(
+        settings, database=arguments.database, canary_s=arguments.canary_seconds, metrics=metrics, study=study
+    )
     serve(settings, ended, _announce)
 
 
@@ -227,13 +244,32 @@ def _answer(arguments: argparse.Namespace, client: ControlClient) -> Any:
     if arguments.command == "queue":
         return _export_queue(arguments, client)
     if arguments.command == "reports":
-        reports = report_export.fetch(client.call, arguments.participant)
-        write_durable(arguments.out, report_export.to_csv(reports).encode())
-        return {"written": len(reports), "file": str(arguments.out)}
+        return _reports(arguments, client)
     if arguments.command == "thresholds":
         return _thresholds(arguments, client)
     version = getattr(arguments, "version", None)
     return client.call(arguments.command, **({} if version is None else {"version": version}))
+
+
+def _reports(arguments: argparse.Namespace, client: ControlClient) -> Json:
+    if arguments.action == "export":
+        reports = report_export.fetch(client.call, arguments.participant)
+        write_durable(arguments.out, report_export.to_csv(reports).encode())
+        return {"written": len(reports), "file": str(arguments.out)}
+    if arguments.revoke:
+        return dict(client.call("revoke_link", participant=arguments.participant))
+    made = client.call("make_link", participant=arguments.participant)
+    return {**made, "url": f"{arguments.dashboard.rstrip('/')}/self-report?link={made['link']}"}
+
+
+def _reports_done(done: Mapping[str, Any]) -> str:
+    if "written" in done:
+        return f"{done['written']} self-reports written to {done['file']}"
+    if "url" in done:
+        return (
+            f"{done['url']}\nThis lets {done['participant']} answer, and whoever else has it: hand it over in person."
+        )
+    return f"the link of {done['participant']} {'has ended' if done['revoked'] else 'does not exist'}"
 
 
 def _thresholds(arguments: argparse.Namespace, client: ControlClient) -> Any:
@@ -333,7 +369,7 @@ _PLAIN: Mapping[str, Callable[[Any], str]] = {
     "queue": lambda done: (
         f"{done['written']} windows written to {', '.join(done['files'])}; {done['held_back']} held back for consent"
     ),
-    "reports": lambda done: f"{done['written']} self-reports written to {done['file']}",
+    "reports": _reports_done,
     "rollback": lambda done: f"the old heads are published as version {done['version']}",
     "thresholds": lambda done: done["words"] if "words" in done else f"published as version {done['version']}",
     "accounts": account_cli.words,

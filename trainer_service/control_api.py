@@ -19,7 +19,7 @@ from sentry_proto.errors import InputError, MalformedMessage, SentryError, Stora
 from sentry_proto.keys import AGENT, AllowList
 from sentry_proto.tasks import Task, tasks_to_json
 from sentry_proto.types import Stratum
-from trainer_service import accounts, alert_views, rates, schema, threshold_advice, veil, views
+from trainer_service import accounts, alert_views, links, model_card, rates, schema, threshold_advice, veil, views
 from trainer_service.account_api import AccountApi
 from trainer_service.agreement import AgreementFeed
 from trainer_service.audited_feed import AuditedFeed
@@ -32,6 +32,7 @@ from trainer_service.people_api import PeopleApi
 from trainer_service.requests import Learning
 from trainer_service.roles import LEAST, Actor, Role
 from trainer_service.store import Store
+from trainer_service.study import Study
 from trainer_service.throttle import Throttle
 from trainer_service.views import checked_limit as _limit
 
@@ -55,6 +56,7 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         started: float,
         folder: Path | None = None,
         seen_by: tuple[str, ...] = UNSAID,
+        study: Study | None = None,
     ) -> None:
         """`seen_by` are the names of the expression model in force, see `expression.names_of`."""
         self._store = store
@@ -64,6 +66,7 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         self._learner = learner
         self._started = started
         self._folder = folder
+        self._study = study or Study()
         self._throttle = Throttle()
         self._looks = Looks()
         self._feeds = {task.name: (JudgedFeed(task), AuditedFeed(task)) for task in tasks}
@@ -107,23 +110,27 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         return function(**params)
 
     def _who(self, token: object, key: str) -> Actor:
-        """Who asks: without a token the holder of the key, with an empty one nobody."""
+        """Who asks: without a token the holder of the key, with an empty one nobody, with a link's a participant."""
         if token is None:
             return Actor(f"key {key}", Role.KEY)
         if not token or not isinstance(token, str):
             return Actor("", Role.GUEST)
         with self._store.read() as connection:
+            if token.startswith(links.PREFIX):
+                return links.who(connection, token)
             return accounts.who(connection, token, time.time())
 
     def status(self) -> Json:
-        """The trainer at a glance."""
+        """The trainer at a glance; who is no viewer learns only what is asked about."""
+        asked = {"software": SOFTWARE, "tasks": tasks_to_json(tuple(self._tasks.values()))}
+        if self._actor.role < Role.VIEWER:
+            return asked
         with self._store.read() as connection:
             totals = {**views.totals(connection), "unjudged": alert_views.unjudged(connection, self._tasks)}
         return {
-            "software": SOFTWARE,
+            **asked,
             "started": self._started,
             "now": time.time(),
-            "tasks": tasks_to_json(tuple(self._tasks.values())),
             "model_version": self._learner.model_version,
             "rollout": self._learner.rollout.describe(),
             **totals,
@@ -250,6 +257,12 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         """All published models, newest first."""
         with self._store.read() as connection:
             return views.models(connection)
+
+    def card(self, version: int) -> Json:
+        """One published version for a reader, in Markdown."""
+        with self._store.read() as connection:
+            made_on = rates.describe(connection, self._feeds.values(), {"model_version": version})
+            return {"version": version, "markdown": model_card.card(connection, self._tasks, version, made_on)}
 
     def decisions(self, limit: int = 100) -> list[Json]:
         """The learner's decisions, newest first."""

@@ -1,6 +1,7 @@
 """Everything that names a participant, counted, handed over and erased.
 
-    windows, scores, alerts, labels, self-reports, remarks, counts of scored windows, side of the holdout, withdrawal
+    windows, scores, alerts, labels, self-reports, remarks, counts of scored windows, side of the holdout, withdrawal,
+    link
                                        deleted
     audit log, last heartbeats, metrics of decisions and models
                                        kept without the name
@@ -27,7 +28,7 @@ Json = dict[str, Any]
 ERASED = "(erased)"
 NAMING: tuple[Table, ...] = (
     schema.labels, schema.remarks, schema.scores, schema.windows, schema.alerts, schema.self_reports,
-    schema.scored_counts, schema.weekly_counts, schema.people, schema.withdrawals,
+    schema.scored_counts, schema.weekly_counts, schema.people, schema.withdrawals, schema.links,
 )  # fmt: skip
 """Tables whose rows belong to one participant, in the order that foreign keys ask for."""
 

@@ -8,6 +8,7 @@
     online/              heads.pem, snapshot.pem, timestamp.pem: sign every published bundle
     repository/          what agents fetch: metadata/ and targets/
     store.sqlite         everything the trainer remembers
+    journal.jsonl        what commands have changed here, until the trainer has it in its audit log
 
 All files that hold a secret have mode 0600.
 """
@@ -96,6 +97,11 @@ class Home:
     def restoring(self) -> Path:
         """There while a backup is being restored into the folder, and after a restore that was interrupted."""
         return self.folder / ".restoring"
+
+    @property
+    def journal(self) -> Path:
+        """What commands have changed here."""
+        return self.folder / "journal.jsonl"
 
     @property
     def root_metadata(self) -> Path:

@@ -15,7 +15,8 @@ from typing import Any
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.keys import AGENT, ROLES, AllowList
 from sentry_proto.pipes import unread
-from trainer_service import ceremony, expiries, keyring
+from trainer_service import ceremony, expiries, journal, keyring
+from trainer_service.audit import Entry
 from trainer_service.ceremony import Offline
 from trainer_service.keyring import Home
 from trainer_service.offline_keys import Custody
@@ -108,22 +109,26 @@ def _add_custody(parser: argparse.ArgumentParser) -> None:
 
 def _init(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
     keyring.init(home.folder, arguments.host, arguments.port, now, _custody(arguments))
+    _note(home, now, "init", arguments.host)
     print(f"The trainer's keys are in {home.folder}. {_lock_away(home.offline, arguments.root_keys)}")
 
 
 def _enroll(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
     out = arguments.out or Path(f"{arguments.name}.key")
     keyring.enroll(home, arguments.name, out, arguments.role, now)
+    _note(home, now, "enroll", arguments.name, arguments.role)
     print(f"{arguments.name} is enrolled. Copy {out} to that machine; it is secret.")
 
 
 def _revoke(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
     keyring.revoke(home, arguments.name, now)
+    _note(home, now, "revoke", arguments.name)
     print(f"{arguments.name} is revoked; a running trainer lets it in no more within 5 s.")
 
 
 def _approve(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
     digest = ceremony.approve(home, arguments.model, _offline(arguments, home), now)
+    _note(home, now, "approve", f"expression model {digest[:12]}" if digest else "the shipped expression model")
     what = f"The expression model {digest[:12]} is approved" if digest else "The shipped expression model is in force"
     print(f"{what}. Start the trainer; each agent fetches it by itself and uses it from its next start on.")
 
@@ -131,11 +136,13 @@ def _approve(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
 def _rotate_agent(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
     out = arguments.out or Path(f"{arguments.name}.key")
     keyring.rotate(home, arguments.name, out, now)
+    _note(home, now, "rotate", arguments.name)
     print(f"{arguments.name}'s old key ends within 5 s. Copy {out} to that machine and restart its agent.")
 
 
 def _rotate_trainer(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
     made = keyring.rotate_server(home, arguments.out, now)
+    _note(home, now, "rotate", "the trainer's key")
     print(f"The trainer has a new key; {home.control_key} is new, too. Start the trainer, and the dashboard anew.")
     for path in made:
         print(f"Copy {path} to its machine and restart what uses it; until then it spools and is refused.")
@@ -146,11 +153,13 @@ def _rotate_online(arguments: argparse.Namespace, home: Home, now: datetime) -> 
     if unknown := set(roles) - set(keyring.ONLINE):
         raise InputError(f"there is no online key {', '.join(sorted(unknown))}; there are {', '.join(keyring.ONLINE)}")
     ceremony.rotate_online(home, roles, _offline(arguments, home), now)
+    _note(home, now, "rotate", "online keys", ", ".join(roles))
     print(f"New keys for {', '.join(roles)}. Start the trainer; agents learn of it by themselves.")
 
 
 def _rotate_root(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
     ceremony.rotate_offline(home, _offline(arguments, home), arguments.out, _custody(arguments), now)
+    _note(home, now, "rotate", "offline keys")
     print(f"The offline keys are new; destroy the old ones. {_lock_away(arguments.out, arguments.root_keys)}")
     print("Start the trainer; agents learn of it by themselves.")
 
@@ -174,6 +183,11 @@ def _expiry(arguments: argparse.Namespace, home: Home, now: datetime) -> None:
         return
     for row in rows:
         print(row.words(now))
+
+
+def _note(home: Home, now: datetime, action: str, target: str, details: str = "") -> None:
+    """Write down what was done, for the audit log."""
+    journal.write(home.journal, Entry(now.timestamp(), journal.somebody(), action, target, None, details))
 
 
 def _custody(arguments: argparse.Namespace) -> Custody:

@@ -30,7 +30,7 @@ from trainer_service.canary import BACK, PASS, WAIT
 from trainer_service.jobs import Learn, Observe, Outcome, Prepare, Republish
 from trainer_service.labels import news
 from trainer_service.personal import PersonalOffsets
-from trainer_service.policy import BY_HAND, Stock
+from trainer_service.policy import BY_HAND, ByTime, Stock
 from trainer_service.publisher import Publisher
 from trainer_service.registry import BY_CANARY, Decision, Model
 from trainer_service.rollout import Rollout
@@ -67,6 +67,7 @@ class _Evidence:
     last_label: int
     trigger: str
     lacking: str
+    by_time: ByTime | None
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class Learner(threading.Thread):
         self._state = "idle"
         self._stopping = False
         self._waits_for: dict[str, str] = {}
+        self._by_time: dict[str, dict[str, Any]] = {}
         self._set_aside = 0
         self._stream: Mapping[str, Any] = {"tasks": {}, "drifts": []}
         self._observed: stream_feed.Extent | None = (0, 0, 0, 0)
@@ -139,6 +141,7 @@ class Learner(threading.Thread):
             "last_run": last.time if last else None,
             "last_verdict": last.verdict if last else None,
             "waits_for": self._waits_for,
+            "by_time": self._by_time,
             "set_aside": self._set_aside,
             "stream": {**self._stream, "audit_probability": self.audit_probability(time.time())},
             "personal": self.personal.describe(),
@@ -256,6 +259,7 @@ class Learner(threading.Thread):
             self._learn(due)
             evidence = self._gather(stocks, by_hand=False)
         self._waits_for = {known.task.name: known.lacking for known in evidence if known.lacking}
+        self._by_time = {known.task.name: vars(known.by_time) for known in evidence if known.by_time}
         self._state = "idle"
 
     def _observe(self) -> None:
@@ -312,7 +316,8 @@ class Learner(threading.Thread):
         drift = self._newest_drift([task])
         why = policy.occasion(now, last_run, self._labels_per_run, self._retrain_every_s, drift, by_hand)
         lacking = policy.lacking(there, fresh.count, why.wanted) or self._on_trial()
-        return _Evidence(task, there, fresh.newest, why.trigger, lacking)
+        by_time = policy.by_time(there, fresh.count, why, last_run, self._retrain_every_s)
+        return _Evidence(task, there, fresh.newest, why.trigger, lacking, by_time)
 
     def _on_trial(self) -> str:
         """What a run waits for while a version is tried, in words."""

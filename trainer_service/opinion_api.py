@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from sentry_proto.errors import InputError, RequestRefused
+from sentry_proto.questionnaires import QUESTIONNAIRES
+from sentry_proto.tasks import tasks_to_json
 from sentry_proto.types import Label
-from trainer_service import agreement, erasure, labels, remarks, schema, self_reports, veil
+from trainer_service import agreement, erasure, forms, labels, links, remarks, schema, self_reports, veil
 from trainer_service.agreement import AgreementFeed
 from trainer_service.remarks import UNSURE, Remark
 from trainer_service.requests import Answering
@@ -131,38 +133,90 @@ class OpinionApi(Answering):
     def self_report(
         self,
         report_id: str,
-        participant: str,
+        participant: str | None = None,
         task: str | None = None,
         value: str | None = None,
         instrument: str | None = None,
         answers: list[int] | None = None,
+        words: str | None = None,
         created: float | None = None,
     ) -> Json:
         """Store one answer of a participant, once."""
         now = time.time()
-        answer = self._answer(task, value, instrument, answers)
-        report = SelfReport(report_id, participant, now if created is None else float(created), answer)
+        whose = self._actor.answers_for(participant)
+        answer = self._answer(task, value, instrument, answers, words)
+        report = SelfReport(report_id, whose, now if created is None else float(created), answer)
         self_reports.check(report)
         with self._store.write() as connection:
-            for why in erasure.refused(connection, [participant]).values():
+            for why in erasure.refused(connection, [whose]).values():
                 raise RequestRefused(why)
             fresh = self_reports.put(connection, report, now)
             if fresh:
-                self._note(connection, "self_report", report_id, participant, answer.instrument or answer.task)
+                self._note(connection, "self_report", report_id, whose, answer.instrument or answer.task)
         if fresh:
             self._learner.nudge()
-        return {"stored": True, "fresh": fresh}
+        shown = self._study.show_results and answer.score is not None
+        result = self_reports.result(answer.score or 0, answer.value) if shown else None
+        return {"stored": True, "fresh": fresh, "result": result}
+
+    def answer_sheet(self, participant: str | None = None) -> Json:
+        """What a participant's own page needs."""
+        whose, now = self._actor.answers_for(participant), time.time()
+        with self._store.read() as connection:
+            return {
+                "participant": whose,
+                "tasks": tasks_to_json(tuple(self._tasks.values())),
+                "last": self_reports.newest(connection, whose),
+                "forms": forms.standings(connection, self._forms(), now, whose),
+                "results": self_reports.results(connection, whose) if self._study.show_results else None,
+            }
 
     def self_reports(self, participant: str | None = None, before: int | None = None, limit: int = 100) -> list[Json]:
         """What participants have said of themselves, newest first."""
-        if participant is None:
-            self._actor.may("windows")  # a participant's page asks for that participant only
+        self._note_reading("self_reports", participant)
         with self._store.read() as connection:
             return self_reports.listed(connection, participant, before, checked_limit(limit))
 
-    def _answer(self, task: str | None, value: str | None, instrument: str | None, answers: list[int] | None) -> Answer:
-        if task is not None and value is not None and instrument is None and answers is None:
-            return self_reports.class_answer(task, value, self._tasks)
-        if instrument is not None and answers is not None and task is None and value is None:
-            return self_reports.questionnaire_answer(instrument, answers, self._tasks)
-        raise InputError("a self-report is either a task with its value or an instrument with its answers")
+    def forms(self) -> list[Json]:
+        """How everybody stands with the questionnaires."""
+        with self._store.read() as connection:
+            return forms.standings(connection, self._forms(), time.time())
+
+    def make_link(self, participant: str) -> Json:
+        """Make the link by which a participant answers; an older one ends."""
+        self_reports.check_name("participant", participant)
+        with self._store.write() as connection:
+            for why in erasure.refused(connection, [participant]).values():
+                raise RequestRefused(why)
+            token = links.make(connection, participant, time.time())
+            self._note(connection, "make_link", "", participant)
+        return {"participant": participant, "link": token}
+
+    def revoke_link(self, participant: str) -> Json:
+        """End a participant's link."""
+        with self._store.write() as connection:
+            revoked = links.revoke(connection, participant)
+            if revoked:
+                self._note(connection, "revoke_link", "", participant)
+        return {"participant": participant, "revoked": revoked}
+
+    def _forms(self) -> dict[str, float]:
+        """The questionnaires that the study asks and whose task is configured."""
+        return {name: days for name, days in self._study.forms.items() if QUESTIONNAIRES[name].task in self._tasks}
+
+    def _answer(
+        self,
+        task: str | None,
+        value: str | None,
+        instrument: str | None,
+        answers: list[int] | None,
+        words: str | None,
+    ) -> Answer:
+        given = tuple(one is not None for one in (task, value, instrument, answers, words))
+        if given == (True, True, False, False, False):
+            return self_reports.class_answer(task or "", value or "", self._tasks)
+        if given == (False, False, True, True, False):
+            return self_reports.questionnaire_answer(instrument or "", answers or [], self._tasks)
+        if given == (False, False, False, False, True):
+            return self_reports.sentence(words or "")
+        raise InputError("a self-report is either a task with its value, an instrument with its answers, or words")

@@ -38,9 +38,9 @@ class PeopleApi(Answering):
     def person_rows(self, participant: str, kind: str, after: int = 0, limit: int = 100) -> Json:
         """Rows of a participant, for a file."""
         checked_limit(limit)
-        if not after and kind == next(iter(people_data.KINDS)):
-            with self._store.write() as connection:
-                self._note(connection, "export", "", participant)
+        if kind not in people_data.KINDS:
+            raise InputError(f"kind must be one of {', '.join(people_data.KINDS)}, not {kind[:40]!r}")
+        self._note_reading("export", participant)
         with self._store.read() as connection:
             return people_data.rows(connection, participant, kind, after, limit)
 
@@ -90,6 +90,10 @@ class PeopleApi(Answering):
     def system(self) -> Json:
         """The trainer's disk, database and signatures."""
         return health.describe(self._folder, self._store.database)
+
+    def study(self) -> Json:
+        """What the study has decided beside its tasks."""
+        return self._study.describe()
 
     def expired(self, days: float) -> Json:
         """What a retention of so many days would delete now."""

@@ -88,6 +88,19 @@ class Occasion:
     wanted: int
 
 
+@dataclass(frozen=True)
+class ByTime:
+    """When a run will be due that lacks labels now.
+
+    Attributes:
+        time: Unix seconds.
+        labels: how many more it takes by then: none, or one.
+    """
+
+    time: float
+    labels: int
+
+
 def occasion(
     now: float, last_run: float, per_run: int, every_s: float | None, drift: float | None, by_hand: bool
 ) -> Occasion:
@@ -145,6 +158,21 @@ def lacking(there: Stock, news: int, wanted: int) -> str:
     ]
     *first, last = [want for want in wants if want] or [""]
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def by_time(there: Stock, news: int, due: Occasion, last_run: float, every_s: float | None) -> ByTime | None:
+    """When the time alone will make a run due for which only labels are lacking; None if never.
+
+    Args:
+        there: what there is to learn the task from.
+        news: how many labels came or were withdrawn since the last run.
+        due: what speaks for a run now.
+        last_run: Unix seconds.
+        every_s: seconds after which a single label suffices; None for never.
+    """
+    if every_s is None or due.trigger != BY_LABELS or news >= due.wanted or lacking(there, due.wanted, due.wanted):
+        return None
+    return ByTime(last_run + every_s, 0 if news else 1)
 
 
 def _holdout_wants(holdout: Side) -> list[str]:

@@ -13,6 +13,7 @@ Json = dict[str, Any]
 
 COLUMNS = (
     "created", "participant", "task", "value", "rater", "source", "confidence", "instrument", "score", "answers",
+    "words",
 )  # fmt: skip
 PAGE = 1_000
 

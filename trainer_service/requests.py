@@ -13,6 +13,7 @@ from trainer_service import audit
 from trainer_service.audit import Entry
 from trainer_service.roles import Actor, Role
 from trainer_service.store import Store
+from trainer_service.study import Study
 
 Json = dict[str, Any]
 
@@ -63,6 +64,7 @@ class Answering:
     _store: Store
     _tasks: dict[str, Task]
     _learner: Learning
+    _study: Study
     _actor = Actor("", Role.GUEST)
 
     def _entry(self, action: str, target: str, participant: str | None = None, details: str = "") -> Entry:
@@ -73,6 +75,11 @@ class Answering:
     ) -> None:
         """Write a change to the audit log, in its own transaction."""
         audit.put(connection, self._entry(action, target, participant, details))
+
+    def _note_reading(self, action: str, participant: str | None) -> None:
+        """Write down that this caller reads what is personal."""
+        with self._store.write() as connection:
+            audit.put_reading(connection, self._entry(action, "", participant))
 
     def _task(self, name: str) -> Task:
         if name not in self._tasks:

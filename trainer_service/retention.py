@@ -30,6 +30,11 @@ def remove(connection: Connection, before: float) -> dict[str, int]:
     }
 
 
+def words(counts: Mapping[str, int]) -> str:
+    """Such counts for people."""
+    return ", ".join(f"{count} {name.replace('_', '-')}" for name, count in counts.items())
+
+
 def _expired(before: float) -> Mapping[Table, ColumnElement[bool]]:
     """In the order that foreign keys ask for."""
     windows = schema.windows.c

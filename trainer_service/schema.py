@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0006"
+REVISION = "0007"
 """The migration that makes these tables from those of its predecessor; later ones sort later."""
 
 WHOLE = BigInteger().with_variant(Integer, "sqlite")
@@ -184,6 +184,7 @@ self_reports = Table(
     Column("instrument", String),
     Column("answers", JSON(none_as_null=True)),
     Column("score", WHOLE),
+    Column("words", String, nullable=False, server_default=""),
     Column("received", Float, nullable=False),
     Index("ix_self_reports_participant", "participant", "created"),
 )
@@ -258,6 +259,15 @@ sign_ins = Table(
     Column("until", Float, nullable=False),
 )
 """Who is signed in: SHA-256 of the token that the browser holds."""
+
+links = Table(
+    "links",
+    metadata,
+    Column("participant", String, primary_key=True),
+    Column("digest", String, nullable=False, unique=True),
+    Column("created", Float, nullable=False),
+)
+"""By which link each participant answers: SHA-256 of what stands in it."""
 
 audit = Table(
     "audit",

@@ -4,7 +4,8 @@ An answer about the last minute, given at t, labels the participant's windows wh
 two answers to the same question cover a window, the later one counts, so that a person can correct an answer. The rule
 looks only at times, so it comes to the same whether the answer or the window arrives first.
 
-A questionnaire speaks of two weeks: it is scored and stored, and labels no single window.
+A questionnaire speaks of two weeks: it is scored and stored, and labels no single window. Nor does a sentence in the
+participant's own words, which is kept as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from sentry_proto import limits
@@ -29,6 +30,11 @@ HOLDS_S = 60.0
 """Seconds before an answer about the last minute for which it holds."""
 
 SOURCE = "self-report"
+SENTENCE = "sentence"
+"""Stands as the instrument of what is said in one's own words."""
+
+MOST_WORDS = 1_000
+"""Characters of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,11 @@ class Answer:
     """What was said.
 
     Attributes:
-        task: what it is about.
-        value: one of the task's classes; for a questionnaire the level of its score.
-        instrument: a questionnaire's name, or None for an answer about the last minute.
+        task: what it is about; empty for a sentence.
+        value: one of the task's classes; for a questionnaire the level of its score; empty for a sentence.
+        instrument: a questionnaire's name, `SENTENCE`, or None for an answer about the last minute.
         answers: points per item; with `score` only for a questionnaire.
+        words: of a sentence.
     """
 
     task: str
@@ -47,6 +54,7 @@ class Answer:
     instrument: str | None = None
     answers: list[int] | None = None
     score: int | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,18 +101,38 @@ def questionnaire_answer(instrument: str, answers: Sequence[int], tasks: Mapping
     return Answer(questionnaire.task, level, instrument, list(answers), score)
 
 
+def sentence(words: str) -> Answer:
+    """Something in the participant's own words.
+
+    Raises:
+        InputError: if there are none, or too many.
+    """
+    said = words.strip()
+    if not 1 <= len(said) <= MOST_WORDS:
+        raise InputError(f"words must be 1 to {MOST_WORDS} characters")
+    return Answer("", "", SENTENCE, words=said)
+
+
 def check(report: SelfReport) -> None:
     """Check who says it and when.
 
     Raises:
         InputError: with what is wrong and what would be right.
     """
-    for name in ("report_id", "participant"):
-        text: str = getattr(report, name)
-        if not text.strip() or len(text) > limits.MAX_TEXT or not text.isprintable():
-            raise InputError(f"{name} must be 1 to {limits.MAX_TEXT} printable characters, not {text[:40]!r}")
+    check_name("report_id", report.report_id)
+    check_name("participant", report.participant)
     if not math.isfinite(report.created):
         raise InputError("created must be a time in Unix seconds")
+
+
+def check_name(what: str, text: str) -> None:
+    """Check an id or a pseudonym.
+
+    Raises:
+        InputError: if it is empty, too long or not printable.
+    """
+    if not text.strip() or len(text) > limits.MAX_TEXT or not text.isprintable():
+        raise InputError(f"{what} must be 1 to {limits.MAX_TEXT} printable characters, not {text[:40]!r}")
 
 
 def put(connection: Connection, report: SelfReport, now: float) -> bool:
@@ -126,6 +154,30 @@ def put(connection: Connection, report: SelfReport, now: float) -> bool:
 def label_windows(connection: Connection, window_ids: Sequence[str], now: float) -> int:
     """Label windows that have just been stored by what was said already; returns how many labels they got."""
     return _label(connection, _OF_WINDOWS, {"window_ids": list(window_ids)}, now) if window_ids else 0
+
+
+def newest(connection: Connection, participant: str) -> dict[str, float]:
+    """When this participant last answered each question: a task, a questionnaire or a sentence -> Unix seconds."""
+    table = schema.self_reports.c
+    question = func.coalesce(table.instrument, table.task)
+    chosen = select(question, func.max(table.created)).where(table.participant == participant).group_by(question)
+    return {row[0]: row[1] for row in connection.execute(chosen)}
+
+
+def results(connection: Connection, participant: str) -> dict[str, dict[str, Any]]:
+    """What this participant's newest questionnaires came to, by instrument."""
+    table = schema.self_reports.c
+    chosen = (
+        select(table.instrument, table.score, table.value)
+        .where(table.participant == participant, table.score.is_not(None))
+        .order_by(table.created)
+    )
+    return {row.instrument: result(row.score, row.value) for row in connection.execute(chosen)}
+
+
+def result(score: int, level: str) -> dict[str, Any]:
+    """A score and its level, as a participant sees them if the study shows them."""
+    return {"score": score, "level": level}
 
 
 def listed(connection: Connection, participant: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sentry_proto.errors import InputError
-from trainer_service import backup, keyring, retention
+from trainer_service import backup, housekeeping, journal, keyring, retention
+from trainer_service.audit import Entry
 from trainer_service.database import Database
 from trainer_service.keyring import Home
 from trainer_service.store import Store
@@ -60,6 +61,8 @@ def _restore(arguments: argparse.Namespace, home: Home, database: Database) -> s
     found = backup.restore(
         arguments.file, home, database, datetime.now(UTC), lambda enrolled: _admit(arguments, enrolled)
     )
+    details = f"what was there at {found.taken}"
+    journal.write(home.journal, Entry(time.time(), journal.somebody(), "restore", arguments.file.name, None, details))
     return f"restored what was there at {found.taken}: {found.files} files; start it with: sentry-trainer serve"
 
 
@@ -82,19 +85,16 @@ def _retention(arguments: argparse.Namespace, home: Home, database: Database) ->
         raise InputError(f"--days must be more than 0, not {arguments.days}")
     keyring.load_server_key(home)
     store = Store(database, home.folder / "copies")
-    before = time.time() - arguments.days * DAY_S
+    now = time.time()
     try:
         if arguments.dry_run:
             with store.read() as connection:
-                return f"would delete {_words(retention.expired(connection, before))}"
-        with store.write() as connection:
-            return f"deleted {_words(retention.remove(connection, before))}"
+                found = retention.expired(connection, now - arguments.days * DAY_S)
+                return f"would delete {retention.words(found)}"
+        done = housekeeping.remove_expired(store, arguments.days, now, journal.somebody())
+        return f"deleted {retention.words(done)}"
     finally:
         store.close()
-
-
-def _words(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name.replace('_', '-')}" for name, count in counts.items())
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace, Home, Database], str]] = {

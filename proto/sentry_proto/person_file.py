@@ -17,7 +17,7 @@ about.json            how much of what, under which consent records, and which m
 windows.jsonl         30 s each: features second by second (null where unseen), and what the models said of them
 alerts.jsonl          when the probability of a state stayed above its threshold
 labels.jsonl          what raters, or the participant, said of a window
-self_reports.jsonl    answers about the last minute, and questionnaires
+self_reports.jsonl    answers about the last minute, questionnaires, and sentences
 remarks.jsonl         what raters said that is no label
 scored_counts.jsonl   how many windows each model version has looked at
 audit.jsonl           who changed or exported something of this

@@ -14,7 +14,7 @@ import zmq
 
 from sentry_proto.control import decode_request, encode_error, encode_result
 from sentry_proto.curve import Gatekeeper, server_socket
-from sentry_proto.errors import RequestRefused
+from sentry_proto.errors import NotAllowed, RequestRefused
 from sentry_proto.keys import AllowList, Endpoints, KeyFile
 from sentry_proto.layout import SECOND_FEATURES
 from sentry_proto.tasks import DEFAULT_TASKS, tasks_to_json
@@ -29,13 +29,14 @@ def agent(name: str = "lab-1", **changes: Any) -> dict[str, Any]:
         "name": name, "alive": True, "seen": True, "last_seen": NOW, "silent_s": 0.4, "model_version": 2,
         "update_state": "current", "camera_state": "ok", "fps": 29.7, "participant": "P01", "session": "s0001",
         "clock_rate": 1.0, "event_time": NOW, "sent": 120, "acked": 118, "spooled": 2, "dropped": 0, "frames": 9000,
-        "error": "", "software": "0.1.0", **changes,
+        "error": "", "software": "0.1.0", "offered_version": 2, "canary": False, **changes,
     }  # fmt: skip
 
 
 def never_seen(name: str = "lab-9") -> dict[str, Any]:
     """An enrolled agent that never called."""
-    return {**dict.fromkeys(agent()), "name": name, "alive": False, "seen": False}
+    blank = dict.fromkeys(agent())
+    return {**blank, "name": name, "alive": False, "seen": False, "offered_version": 2, "canary": False}
 
 
 def window(window_id: str, **changes: Any) -> dict[str, Any]:
@@ -145,6 +146,22 @@ def model(version: int, task: str = "stress", **figures: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def participant(name: str, **changes: Any) -> dict[str, Any]:
+    """One person as `participants` lists them."""
+    return {
+        "participant": name, "partition": "train", "withdrawn": None, "linked": None, "windows": 10, "labels": 2,
+        "self_reports": 3, "remarks": 1, "alerts": 0, **changes,
+    }  # fmt: skip
+
+
+def entry(row: int, action: str, actor: str, participant: str | None = None) -> dict[str, Any]:
+    """One row of the audit log."""
+    return {
+        "row": row, "time": NOW - 60 + row, "actor": actor, "role": "key", "action": action, "target": f"target {row}",
+        "participant": participant, "details": "",
+    }  # fmt: skip
+
+
 @dataclass
 class FakeTrainer:
     """What the trainer knows; tests change it in place. `start` serves it, `stop` ends that."""
@@ -158,6 +175,7 @@ class FakeTrainer:
     models: list[dict[str, Any]] = field(default_factory=list)
     agreement: dict[str, Any] = field(default_factory=dict)
     waits_for: dict[str, str] = field(default_factory=dict)
+    by_time: dict[str, dict[str, Any]] = field(default_factory=dict)
     learner_state: str = "idle"
     rollout: dict[str, Any] | None = None
     system: dict[str, Any] = field(default_factory=dict)
@@ -170,6 +188,14 @@ class FakeTrainer:
     stills: list[dict[str, Any]] = field(default_factory=list)
     arrived: bool = True
     asked: list[dict[str, Any]] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    due: dict[str, float] = field(default_factory=dict)
+    study: dict[str, Any] = field(default_factory=lambda: {
+        "retention_days": None, "show_results": False, "forms": {"phq8": 14.0, "gad7": 14.0},
+    })  # fmt: skip
+    participants: list[dict[str, Any]] = field(default_factory=list)
+    log: list[dict[str, Any]] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._server, self._server_secret = (k.decode() for k in zmq.curve_keypair())
@@ -221,7 +247,7 @@ class FakeTrainer:
     def do_status(self) -> dict[str, Any]:
         learner = {
             "state": self.learner_state, "last_run": NOW - 20, "last_verdict": "published",
-            "waits_for": self.waits_for, "set_aside": self.set_aside,
+            "waits_for": self.waits_for, "by_time": self.by_time, "set_aside": self.set_aside,
         }  # fmt: skip
         return {
             "software": "0.1.0", "started": NOW - 3600, "now": NOW, "tasks": tasks_to_json(DEFAULT_TASKS),
@@ -285,17 +311,109 @@ class FakeTrainer:
     def do_withdraw(self, label_id: str) -> dict[str, Any]:
         return {"withdrawn": self.labels.pop(label_id, None) is not None}
 
-    def do_self_report(self, report_id: str, **said: Any) -> dict[str, Any]:
+    def do_self_report(
+        self, report_id: str, participant: str | None = None, token: str | None = None, **said: Any
+    ) -> dict[str, Any]:
         if self.refusal:
             raise RequestRefused(self.refusal)
+        whose = self._whose(participant, token)
         fresh = report_id not in {report["report_id"] for report in self.reports}
         if fresh:
-            blank = {"task": None, "value": None, "instrument": None, "answers": None, "score": None}
-            self.reports.append({"report_id": report_id, **blank, **said})
-        return {"stored": True, "fresh": fresh}
+            blank = {"task": None, "value": None, "instrument": None, "answers": None, "score": None, "words": ""}
+            self.reports.append({"report_id": report_id, "participant": whose, **blank, **said})
+        shown = self.study["show_results"] and "instrument" in said
+        return {"stored": True, "fresh": fresh, "result": {"score": 21, "level": "severe"} if shown else None}
+
+    def do_answer_sheet(self, participant: str | None = None, token: str | None = None) -> dict[str, Any]:
+        whose = self._whose(participant, token)
+        last: dict[str, float] = {}
+        for report in self.reports:
+            if report["participant"] == whose:
+                question = "sentence" if report.get("words") else report["instrument"] or report["task"]
+                last[question] = max(report["created"], last.get(question, 0.0))
+        forms = [
+            {"participant": whose, "instrument": name, "every_days": days, "due": self.due.get(name, 0.0),
+             "last": last.get(name), "handed_in": 0, "stretches": 1, "kept": 0}
+            for name, days in self.study["forms"].items()
+        ]  # fmt: skip
+        results = {name: {"score": 21, "level": "severe"} for name in last if name in self.study["forms"]}
+        return {
+            "participant": whose, "tasks": tasks_to_json(DEFAULT_TASKS), "last": last, "forms": forms,
+            "results": results if self.study["show_results"] else None,
+        }  # fmt: skip
+
+    def _whose(self, participant: str | None, token: str | None) -> str:
+        if token is None:
+            return str(participant)
+        if token not in self.links:
+            raise NotAllowed("this link is not valid any more; please ask the people who run the study for a new one")
+        return self.links[token]
 
     def do_self_reports(self, participant: str, limit: int = 100) -> list[dict[str, Any]]:
+        self.read.append(participant)
         return [report for report in reversed(self.reports) if report["participant"] == participant][:limit]
+
+    def do_forms(self) -> list[dict[str, Any]]:
+        return [
+            {"participant": one["participant"], "instrument": name, "every_days": days, "last": None,
+             "due": NOW - 3 * 86_400, "handed_in": 2, "stretches": 4, "kept": 2}
+            for one in self.participants for name, days in self.study["forms"].items()
+        ]  # fmt: skip
+
+    def do_study(self) -> dict[str, Any]:
+        return self.study
+
+    def do_make_link(self, participant: str) -> dict[str, Any]:
+        self.links[f"link-{participant}"] = participant
+        return {"participant": participant, "link": f"link-{participant}"}
+
+    def do_revoke_link(self, participant: str) -> dict[str, Any]:
+        return {"participant": participant, "revoked": self.links.pop(f"link-{participant}", None) is not None}
+
+    def do_participants(self) -> list[dict[str, Any]]:
+        return self.participants
+
+    def do_person(self, participant: str) -> dict[str, Any]:
+        found = next(one for one in self.participants if one["participant"] == participant)
+        shown = ("windows", "labels", "self_reports", "remarks", "alerts")
+        known = [{"version": 2, "status": "current", "why": "learned from this person: stress"}]
+        consents = [{"consent_id": "c" * 32, "windows": 10, "first": NOW - 600, "last": NOW}]
+        linked = NOW if f"link-{participant}" in self.links else None
+        return {
+            "participant": participant, "withdrawn": found["withdrawn"], "linked": linked, "versions": known,
+            "consents": consents, "counts": {kind: found[kind] for kind in shown}, "recorded_by": [],
+        }  # fmt: skip
+
+    def do_person_rows(self, participant: str, kind: str, after: int = 0) -> dict[str, Any]:
+        return {"rows": [{"participant": participant, "kind": kind}], "after": None}
+
+    def do_note_consent(self, participant: str, state: str) -> dict[str, Any]:
+        found = next(one for one in self.participants if one["participant"] == participant)
+        found["withdrawn"] = NOW if state == "withdrawn" else None
+        return {"participant": participant, "state": state}
+
+    def do_erase(self, participant: str, confirm: str) -> dict[str, Any]:
+        if self.refusal:
+            raise RequestRefused(self.refusal)
+        self.participants = [one for one in self.participants if one["participant"] != participant]
+        return {"counts": {"windows": 10, "labels": 2}, "versions": [{"version": 2}], "copies": []}
+
+    def do_erasures(self, limit: int = 100) -> list[dict[str, Any]]:
+        return []
+
+    def do_expired(self, days: float) -> dict[str, int]:
+        return {"windows": 7 if days < 100 else 0, "labels": 0}
+
+    def do_audit_log(self, limit: int = 100, **where: Any) -> list[dict[str, Any]]:
+        where.pop("since", None)
+        chosen = [one for one in self.log if all(one[name] == value for name, value in where.items())]
+        return chosen[:limit]
+
+    def do_accounts(self) -> list[dict[str, Any]]:
+        return [{"name": "ann", "role": "admin", "email": None, "created": NOW}]
+
+    def do_card(self, version: int) -> dict[str, Any]:
+        return {"version": version, "markdown": f"# Heads, version {version}\n\nIt is no diagnosis."}
 
     def do_rates(self, task: str | None = None, by: str = "model_version", **_filters: Any) -> list[dict[str, Any]]:
         groups = {None: None, 1: "lab-1", 2: "lab-2"}
@@ -349,4 +467,7 @@ def busy(folder: Path) -> FakeTrainer:
     rates = [rates_row(None, 1.0), rates_row(2, 0.6), rates_row(1, 1.5)]
     agents = [agent(), agent("lab-2", camera_state="dark", participant="P02", alive=True), never_seen()]
     waits = {"stress": "8 more labels", "focus": "20 more labels from at least 4 people"}
-    return FakeTrainer(folder, agents, windows, alerts, decisions, rates, waits_for=waits)
+    made = FakeTrainer(folder, agents, windows, alerts, decisions, rates, waits_for=waits)
+    made.participants = [participant("P01"), participant("P02", withdrawn=NOW - 86_400), participant("P03", windows=0)]
+    made.log = [entry(3, "retention", "the trainer"), entry(2, "rollback", "ann"), entry(1, "self_report", "", "P01")]
+    return made

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from dashboard.diary import Diary
+from dashboard.diary import DAY_S, Diary
 from sentry_proto.errors import InputError, PeerUnreachable, SentryError
 from sentry_proto.questionnaires import GAD7, PHQ8
-from sentry_proto.tasks import DEFAULT_TASKS, STRESS, Task
+from sentry_proto.tasks import DEFAULT_TASKS, STRESS, Task, tasks_to_json
 
 NOW = 1_750_000_000.0
 
@@ -18,13 +18,14 @@ class Trainer:
     def __init__(self) -> None:
         self.stored: dict[str, dict[str, Any]] = {}
         self.fault: SentryError | None = None
+        self.result: dict[str, Any] | None = None
 
     def ask(self, method: str, report_id: str, **said: Any) -> dict[str, Any]:
         assert method == "self_report"
         if self.fault:
             raise self.fault
         self.stored.setdefault(report_id, said)
-        return {"stored": True, "fresh": True}
+        return {"stored": True, "fresh": True, "result": self.result}
 
 
 @pytest.fixture
@@ -34,7 +35,14 @@ def trainer() -> Trainer:
 
 @pytest.fixture
 def diary() -> Diary:
-    return Diary.begin("P07", DEFAULT_TASKS, [], NOW)
+    return begun()
+
+
+def begun(tasks: tuple[Task, ...] = DEFAULT_TASKS, last: dict[str, float] | None = None, **changes: Any) -> Diary:
+    """A sitting of P07, who came now and is asked both forms every two weeks."""
+    forms = [{"instrument": q.name, "due": NOW, "every_days": 14.0} for q in (PHQ8, GAD7)]
+    sheet = {"participant": "P07", "tasks": tasks_to_json(tasks), "last": last or {}, "forms": forms, "results": None}
+    return Diary.begin({**sheet, **changes}, NOW)
 
 
 def answered(diary: Diary, trainer: Trainer, *given: tuple[str, str, float]) -> None:
@@ -47,7 +55,7 @@ def test_minutes_are_the_tasks_that_no_questionnaire_asks_for(diary: Diary) -> N
     assert [task.name for task in diary.minutes] == ["stress", "focus"]
     assert [q.name for q in diary.questionnaires] == ["phq8", "gad7"]
     fatigue = Task("fatigue", "binary", ("fresh", "tired"))
-    only = Diary.begin("P07", [STRESS, fatigue], [], NOW)
+    only = begun((STRESS, fatigue), forms=[])
     assert ([task.name for task in only.minutes], only.questionnaires) == (["stress", "fatigue"], ())
 
 
@@ -127,12 +135,39 @@ def test_a_questionnaire_is_handed_in_whole_and_its_draft_kept_until_stored(diar
     assert (diary.drafts, diary.stored) == ({}, {"gad7": NOW})
 
 
-def test_a_reloaded_page_knows_this_sittings_answers_only(diary: Diary) -> None:
-    earlier: list[dict[str, Any]] = [
-        {"instrument": None, "task": "stress", "created": NOW - 20},
-        {"instrument": None, "task": "stress", "created": NOW - 80},
-        {"instrument": PHQ8.name, "task": "depression", "created": NOW - 600},
-        {"instrument": GAD7.name, "task": "anxiety", "created": NOW - 86_400},
-    ]
-    again = Diary.begin("P07", DEFAULT_TASKS, earlier, NOW)
-    assert again.stored == {"stress": NOW - 20, "phq8": NOW - 600}
+def test_a_form_is_due_again_so_many_days_after_it_was_stored(diary: Diary, trainer: Trainer) -> None:
+    assert diary.is_due("gad7", NOW)
+    diary.drafts["gad7"] = dict.fromkeys(range(7), 0)
+    diary.hand_in(GAD7, NOW + 60)
+    assert diary.is_due("gad7", NOW + 61), "it is not stored yet"
+    diary.deliver(trainer.ask)
+    assert not diary.is_due("gad7", NOW + 59 + 14 * DAY_S)
+    assert diary.is_due("gad7", NOW + 61 + 14 * DAY_S)
+    assert diary.is_due("phq8", NOW + 61)
+
+
+def test_a_sentence_is_sent_without_the_blanks_around_it_and_an_empty_one_is_none(
+    diary: Diary, trainer: Trainer
+) -> None:
+    diary.say("  ", NOW)
+    diary.say(" I slept badly. ", NOW)
+    diary.deliver(trainer.ask)
+    assert [said["words"] for said in trainer.stored.values()] == ["I slept badly."]
+    assert diary.stored == {"sentence": NOW}
+
+
+def test_a_result_is_known_only_where_the_trainer_gives_one(diary: Diary, trainer: Trainer) -> None:
+    diary.drafts["gad7"] = dict.fromkeys(range(7), 3)
+    diary.hand_in(GAD7, NOW)
+    diary.deliver(trainer.ask)
+    assert diary.results == {}
+    trainer.result = {"score": 21, "level": "severe"}
+    diary.drafts["gad7"] = dict.fromkeys(range(7), 3)
+    diary.hand_in(GAD7, NOW + 60)
+    diary.deliver(trainer.ask)
+    assert diary.results == {"gad7": {"score": 21, "level": "severe"}}
+
+
+def test_a_reloaded_page_knows_this_sittings_answers_only() -> None:
+    last = {"stress": NOW - 20, PHQ8.name: NOW - 600, GAD7.name: NOW - 86_400}
+    assert begun(last=last).stored == {"stress": NOW - 20, "phq8": NOW - 600}

@@ -3,8 +3,10 @@ from __future__ import annotations
 import re
 import time
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.cli import OPEN_VARIABLE
 from sentry_proto.questionnaires import GAD7, PHQ8
 from tests.dashboard.conftest import open_page, words
 from tests.dashboard.fake_trainer import FakeTrainer
@@ -30,6 +32,82 @@ def test_whoever_is_not_known_from_the_address_says_so_once(trainer: FakeTrainer
     assert "Answers of P07" in words(test)
     assert test.query_params["participant"] in ("P07", ["P07"])
     assert "Who are you?" in words(press(test, "I am somebody else"))
+
+
+def test_a_link_says_whose_answers_they_are(trainer: FakeTrainer) -> None:
+    trainer.links["link-1"] = "P07"
+    test = open_page("self_report", link="link-1")
+    assert "Answers of P07" in words(test)
+    assert "I am somebody else" not in [button.label for button in test.button]
+    press(test, "Calm")
+    assert [(report["participant"], report["value"]) for report in trainer.reports] == [("P07", "calm")]
+
+
+def test_a_link_that_has_ended_shows_nothing_and_says_whom_to_ask(trainer: FakeTrainer) -> None:
+    test = open_page("self_report", link="link-1")
+    assert "This link is not valid any more; please ask the people who run the study for a new one." in words(test)
+    assert not test.button
+    assert not test.text_input
+
+
+def test_who_is_not_signed_in_and_has_no_link_cannot_name_anybody(
+    trainer: FakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(OPEN_VARIABLE)
+    test = open_page("self_report", participant="P07")
+    assert "This page needs your own link" in words(test)
+    assert not test.button
+    assert not test.text_input
+
+
+def test_a_half_filled_form_is_gone_for_the_next_person_and_for_oneself(trainer: FakeTrainer) -> None:
+    test = open_page("self_report", participant="P07", form="phq8")
+    test.radio[2].set_value(3).run()
+    press(test, "I am somebody else")
+    for who in ("P08", "P07"):
+        test.text_input[0].set_value(who).run()
+        test.segmented_control[0].set_value("phq8").run()
+        assert [radio.value for radio in test.radio] == [None] * 8
+        press(test, "I am somebody else")
+
+
+def test_nobody_else_comes_to_the_page_while_an_answer_waits(trainer: FakeTrainer) -> None:
+    test = open_page("self_report", participant="P07")
+    trainer.stop()
+    press(test, "Calm")
+    press(test, "I am somebody else")
+    assert "Answers of P07" in words(test)
+    assert "Not stored yet." in words(test)
+    trainer.start()
+    press(test.run(), "I am somebody else")
+    assert "Who are you?" in words(test)
+    assert [report["participant"] for report in trainer.reports] == ["P07"]
+
+
+def test_a_sentence_is_stored_and_its_field_is_empty_again(trainer: FakeTrainer) -> None:
+    test = open_page("self_report", participant="P07")
+    test.text_area[0].set_value("I slept badly.")
+    press(test, "Send it")
+    (report,) = trainer.reports
+    assert report["words"] == "I slept badly."
+    assert "last sentence stored:" in words(test)
+    assert test.text_area[0].value == ""
+    press(test, "Send it")
+    assert len(trainer.reports) == 1
+
+
+def test_a_form_says_since_when_it_is_due_or_when_it_comes_next(trainer: FakeTrainer) -> None:
+    now = time.time()
+    trainer.due = {"phq8": now - 3 * 86_400, "gad7": now + 5 * 86_400}
+    late, early = (time.strftime("%-d %b", time.gmtime(due)) for due in trainer.due.values())
+    test = open_page("self_report", participant="P07", form="phq8")
+    assert test.segmented_control[0].options == ["The last minute", "PHQ-8, due", "GAD-7"]
+    assert f"PHQ-8 due since {late}" in words(test)
+    test.segmented_control[0].set_value("gad7").run()
+    assert not test.radio
+    assert f"GAD-7 is not due. It is asked every 14 days; next on {early}." in words(test)
+    press(test, "Fill it in now all the same")
+    assert len(test.radio) == 7
 
 
 def test_one_click_is_stored_and_confirmed(trainer: FakeTrainer) -> None:
@@ -85,6 +163,9 @@ def test_no_score_and_no_level_is_shown(trainer: FakeTrainer) -> None:
     assert "were stored at" in shown
     untimed = re.sub(r"\d\d:\d\d:\d\d", "", shown)  # the clock may well show 24
     assert not re.search(r"\b(24|minimal|mild|moderate|severe)\b", untimed)
+    trainer.study["show_results"] = True
+    shown = words(open_page("self_report", participant="P07", form="phq8"))
+    assert "Your last answers add up to 21 of 24: severe." in shown
 
 
 def test_a_form_left_half_way_is_still_filled_in_when_one_comes_back(trainer: FakeTrainer) -> None:

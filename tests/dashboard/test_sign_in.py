@@ -74,4 +74,14 @@ def test_from_no_account_to_a_rater_who_reloads_and_leaves(page: Page, address: 
 
     page.context.clear_cookies()
     page.goto(f"{address}/self-report?participant=P01")
-    expect(page.get_by_text("Answers of")).to_be_visible()
+    expect(page.get_by_text("This page needs your own link")).to_be_visible()
+    link = study.control.call("make_link", participant="P01")["link"]
+    page.goto(f"{address}/self-report?link={link}")
+    page.get_by_role("button", name="Mildly stressed").click()
+    expect(page.get_by_text("Still open: focus.")).to_be_visible()
+    expect(page.get_by_role("link", name="Overview")).to_have_count(0)
+    (entry,) = study.control.call("audit_log", action="self_report")
+    assert (entry["role"], entry["participant"]) == ("participant", "P01")
+    study.control.call("revoke_link", participant="P01")
+    page.reload()
+    expect(page.get_by_text("This link is not valid any more")).to_be_visible()

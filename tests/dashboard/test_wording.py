@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from dashboard import wording
 from training.active_learning.review import words
+
+NOON = datetime(2026, 6, 15, 12, tzinfo=UTC).timestamp()
 
 
 @pytest.mark.parametrize(
@@ -32,3 +36,17 @@ def test_interval_has_unit_and_n_or_says_what_is_missing() -> None:
 
 def test_clock_is_utc_unless_told() -> None:
     assert words.clock(1_750_000_000.0) == "15:06:40"
+
+
+@pytest.mark.parametrize(
+    ("by_time", "text"),
+    [
+        (None, "3 more labels"),
+        ({"time": NOON + 7_500, "labels": 0}, "3 more labels, or 14:05"),
+        ({"time": NOON + 7_500, "labels": 1}, "3 more labels, or one after 14:05"),
+        ({"time": NOON + 7_500 + 86_400, "labels": 0}, "3 more labels, or 16 Jun, 14:05"),
+    ],
+)
+def test_what_the_learner_waits_for_names_the_time(by_time: dict[str, float] | None, text: str) -> None:
+    learner = {"waits_for": {"stress": "3 more labels"}, "by_time": {"stress": by_time} if by_time else {}}
+    assert wording.waits(learner, "stress", NOON, UTC) == text

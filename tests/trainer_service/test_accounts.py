@@ -39,7 +39,8 @@ def staff(desk: Desk, cheap: None) -> dict[str, str]:
     for role in ("viewer", "rater", "admin"):
         desk.call("add_account", name=f"a-{role}", role=role, password=PASSWORD)
         tokens[role] = desk.call("sign_in", name=f"a-{role}", password=PASSWORD)["token"]
-    return {**tokens, "guest": ""}
+    link = desk.call("make_link", participant="P07")["link"]
+    return {**tokens, "participant": link, "guest": ""}
 
 
 def test_who_one_is(desk: Desk, staff: dict[str, str]) -> None:
@@ -48,7 +49,7 @@ def test_who_one_is(desk: Desk, staff: dict[str, str]) -> None:
     assert desk.call("whoami") == {"name": "key control", "role": "key", "accounts": True}
 
 
-@pytest.mark.parametrize("role", ["guest", "viewer", "rater", "admin"])
+@pytest.mark.parametrize("role", ["guest", "participant", "viewer", "rater", "admin"])
 def test_each_role_may_what_the_table_says(desk: Desk, staff: dict[str, str], role: str) -> None:
     for method, least in LEAST.items():
         error, _ = refused(desk, method, token=staff[role], no_such_parameter=1)
@@ -137,17 +138,18 @@ def test_stills_are_for_those_who_judge_windows_and_for_the_persons_own_file(des
 
 
 def test_every_change_is_one_row_of_the_log(desk: Desk, staff: dict[str, str]) -> None:
-    token = staff["rater"]
+    token, link = staff["rater"], desk.call("make_link", participant="P01")["link"]
     about = {"task": "stress", "rater": "a-rater", "window_id": hex_id(1)}
     for _ in range(2):  # the second time nothing changes
         desk.call("label", token=token, label_id=hex_id(7), value="calm", source="observer", **about)
         desk.call("remark", token=token, remark_id=hex_id(9), kind="unsure", **about)
         desk.call("withdraw", token=token, label_id=hex_id(7))
         desk.call("withdraw_remark", token=token, remark_id=hex_id(9))
-        desk.call("self_report", token="", report_id=hex_id(3), participant="P01", task="focus", value="3")
+        desk.call("self_report", token=link, report_id=hex_id(3), task="focus", value="3")
     found = [(e["actor"], e["action"], e["participant"]) for e in desk.call("audit_log") if "sign" not in e["action"]]
     assert found[::-1] == [
         *(("key control", "add_account", None) for _ in range(3)),
+        *(("key control", "make_link", name) for name in ("P07", "P01")),
         ("a-rater", "label", "P01"), ("a-rater", "remark", "P01"), ("a-rater", "withdraw", "P01"),
         ("a-rater", "withdraw_remark", "P01"), ("", "self_report", "P01"),
     ]  # fmt: skip

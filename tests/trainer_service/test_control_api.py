@@ -161,12 +161,17 @@ def test_the_document_and_the_api_name_the_same_methods_and_parameters() -> None
         ("alerts", '{"unjudged": 1}', "InputError", "alerts: unjudged must be true or false"),
         ("queue", '{"task": "joy", "rater": "a"}', "InputError", "task 'joy' is not configured"),
         ("rates", '{"task": "joy"}', "InputError", "task 'joy' is not configured"),
-        ("self_report", '{"report_id": "1", "participant": "P01"}', "InputError", "either a task with its value or"),
+        (
+            "self_report",
+            '{"report_id": "1", "participant": "P01"}',
+            "InputError",
+            "either a task with its value, an instrument",
+        ),
         (
             "self_report",
             '{"report_id": "1", "participant": "P01", "task": "stress", "value": "calm", "answers": []}',
             "InputError",
-            "either a task with its value or",
+            "either a task with its value, an instrument",
         ),
         (
             "self_report",
@@ -413,8 +418,8 @@ def test_a_file_is_imported_whole_or_not_at_all(desk: Desk) -> None:
 @pytest.mark.usefixtures("windows")
 def test_a_self_report_is_stored_once_and_wakes_the_learner_once(desk: Desk) -> None:
     said = {"report_id": hex_id(1), "participant": "P01", "task": "stress", "value": "calm", "created": 1_750_000_030.0}
-    assert desk.call("self_report", **said) == {"stored": True, "fresh": True}
-    assert desk.call("self_report", **said) == {"stored": True, "fresh": False}
+    assert desk.call("self_report", **said) == {"stored": True, "fresh": True, "result": None}
+    assert desk.call("self_report", **said) == {"stored": True, "fresh": False, "result": None}
     assert desk.learner.asked == ["nudge"]
     assert {row["window_id"]: row["labels"][0]["source"] for row in desk.call("windows", participant="P01")} == {
         hex_id(n): "self-report" for n in range(1, 5)
@@ -427,7 +432,7 @@ def test_a_questionnaire_comes_back_with_its_score(desk: Desk) -> None:
     assert desk.call("self_reports", participant="P01") == [
         {
             "row": 1, "report_id": hex_id(1), "participant": "P01", "created": 5.0, "task": "anxiety",
-            "value": "severe", "instrument": "gad7", "answers": [3] * 7, "score": 21,
+            "value": "severe", "instrument": "gad7", "answers": [3] * 7, "score": 21, "words": "",
         }
     ]  # fmt: skip
 

@@ -19,7 +19,9 @@ from tests.trainer_service.conftest import arrival, hex_id, label, put_labels, p
 from trainer_service import migrations, schema
 from trainer_service.store import Store
 
+SINCE_0006 = ("DROP TABLE links", "ALTER TABLE self_reports DROP COLUMN words")
 NEWER = (
+    *SINCE_0006,
     "ALTER TABLE windows DROP COLUMN expression",
     *(f"DROP TABLE {name}" for name in ("sign_ins", "accounts", "audit", "withdrawals", "erasures")),
     *(f"DROP INDEX ix_{name}_participant" for name in ("remarks", "alerts")),
@@ -139,7 +141,8 @@ def test_a_row_of_an_erased_label_is_not_used_again(store: Store, tmp_path: Path
     rows = [newest(store, number) for number in (2, 3)]
     assert rows == [2, 3]
     with store.write() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+        for change in (*SINCE_0006, "UPDATE alembic_version SET version_num = '0005'"):
+            connection.execute(text(change))
     migrated = Store(store.database, tmp_path)
     rows = [newest(migrated, number) for number in (4, 5)]
     migrated.close()

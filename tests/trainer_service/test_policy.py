@@ -103,3 +103,26 @@ OCCASIONS: dict[str, tuple[float | None, float | None, bool, policy.Occasion]] =
 def test_what_speaks_for_a_run(case: str) -> None:
     every_s, drift, by_hand, expected = OCCASIONS[case]
     assert policy.occasion(3 * HOUR, HOUR, 10, every_s, drift, by_hand) == expected
+
+
+BY_TIME: dict[str, tuple[list[Opinion], int, float | None, policy.ByTime | None]] = {
+    "labels that came wait for more, or for the time": (ENOUGH, 7, 3_600.0, policy.ByTime(4_600.0, 0)),
+    "without any, one must come by then": (ENOUGH, 0, 3_600.0, policy.ByTime(4_600.0, 1)),
+    "it is due": (ENOUGH, 10, 3_600.0, None),
+    "no time is set": (ENOUGH, 7, None, None),
+    "people are lacking, too": (opinions(1, 40), 7, 3_600.0, None),
+}
+
+
+@pytest.mark.parametrize(("held", "news", "every_s", "expected"), BY_TIME.values(), ids=BY_TIME)
+def test_when_the_time_alone_makes_a_run_due(
+    held: list[Opinion], news: int, every_s: float | None, expected: policy.ByTime | None
+) -> None:
+    due = policy.occasion(1_500.0, 1_000.0, 10, every_s, None, by_hand=False)
+    assert policy.by_time(policy.stock(STRESS, held), news, due, 1_000.0, every_s) == expected
+
+
+def test_once_the_time_has_come_a_single_label_is_said_to_suffice() -> None:
+    due = policy.occasion(4_700.0, 1_000.0, 10, 3_600.0, None, by_hand=False)
+    assert policy.by_time(policy.stock(STRESS, ENOUGH), 0, due, 1_000.0, 3_600.0) is None
+    assert policy.lacking(policy.stock(STRESS, ENOUGH), 0, due.wanted) == "1 more label"

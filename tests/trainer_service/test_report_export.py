@@ -10,23 +10,31 @@ import pytest
 
 from tests.e2e.study import Study, run
 from trainer_service import report_export
+from training.datasets.label_import import parse
 
 MINUTE = {
     "row": 1, "report_id": "a", "participant": "P01", "created": 1_750_000_000.25, "task": "stress", "value": "calm",
-    "instrument": None, "answers": None, "score": None,
+    "instrument": None, "answers": None, "score": None, "words": "",
 }  # fmt: skip
 SCALE = {
     **MINUTE, "row": 2, "created": 1_750_000_060.0, "task": "anxiety", "value": "mild", "instrument": "gad7",
     "answers": [1, 1, 1, 1, 1, 0, 0], "score": 5,
 }  # fmt: skip
+SENTENCE = {**MINUTE, "row": 3, "task": "", "value": "", "instrument": "sentence", "words": 'the "test", again'}
 
 
 def test_one_row_per_report_with_what_a_questionnaire_adds() -> None:
-    assert report_export.to_csv([MINUTE, SCALE]).splitlines() == [
-        "created,participant,task,value,rater,source,confidence,instrument,score,answers",
-        "1750000000.25,P01,stress,calm,P01,self-report,1,,,",
-        "1750000060.0,P01,anxiety,mild,P01,self-report,1,gad7,5,1 1 1 1 1 0 0",
+    assert report_export.to_csv([MINUTE, SCALE, SENTENCE]).splitlines() == [
+        "created,participant,task,value,rater,source,confidence,instrument,score,answers,words",
+        "1750000000.25,P01,stress,calm,P01,self-report,1,,,,",
+        "1750000060.0,P01,anxiety,mild,P01,self-report,1,gad7,5,1 1 1 1 1 0 0,",
+        '1750000000.25,P01,,,P01,self-report,1,sentence,,,"the ""test"", again"',
     ]
+
+
+def test_what_was_exported_is_read_as_labels_without_the_sentences() -> None:
+    text = report_export.to_csv([MINUTE, SENTENCE, SCALE])
+    assert [(report.task, report.value) for report in parse(text)] == [("stress", "calm"), ("anxiety", "mild")]
 
 
 def test_all_pages_are_fetched_and_put_in_the_order_of_their_times(monkeypatch: pytest.MonkeyPatch) -> None:

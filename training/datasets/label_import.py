@@ -41,6 +41,9 @@ from training.datasets.sessions import open_sessions, place
 COLUMNS = (
     "created", "participant", "task", "value", "rater", "source", "confidence", "instrument", "score", "answers",
 )  # fmt: skip
+SENTENCE = "sentence"
+"""Stands as the instrument of what a participant said in the own words, which is no label."""
+
 QUESTIONNAIRE_REACH_S = 900.0
 RUNNING_S = 60.0
 """A recording that grew so short a time ago is still running, and its files are its own."""
@@ -237,7 +240,8 @@ def parse(text: str) -> Iterator[Report]:
         if missing:
             raise LabelFileError(f"row 1: the header must name {', '.join(COLUMNS)}; {missing[0]} is missing")
         for row in reader:
-            yield _report(reader.line_num, row)
+            if row["instrument"] != SENTENCE:
+                yield _report(reader.line_num, row)
     except (ValueError, csv.Error) as error:
         raise LabelFileError(f"row {reader.line_num}: {error}") from error
 
