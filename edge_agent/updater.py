@@ -7,8 +7,8 @@
         -> `on_heads`: the agent swaps one reference between two windows
 
 Whatever fails on the way ends in `state`, in words, and the incumbent keeps running. TUF judges freshness by this
-machine's clock; a clock that stands before the running bundle was made is wrong, so TUF is then told that later time,
-and `state` says so.
+machine's clock; if that stands before the trainer's last signature (`time_floor`), TUF is told the later time, and
+`state` says so.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import zmq
 from tuf.api import exceptions as tuf_errors
+from tuf.api.metadata import Timestamp
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater as TufUpdater
 
@@ -29,6 +30,7 @@ from edge_agent.approved import Approved
 from edge_agent.folder import make_folder
 from edge_agent.heads import Heads
 from edge_agent.slots import Slots
+from edge_agent.time_floor import TimeFloor
 from sentry_proto import limits
 from sentry_proto import sentry_pb2 as pb
 from sentry_proto.bundle import EXPRESSION_TARGET, TARGET
@@ -47,7 +49,7 @@ REPLY_S = 5.0
 POLL_MS = 100
 FILE_S = 60.0
 CLOCK_TOLERANCE_S = 300.0
-"""A bundle may be made this much later than now by our clock."""
+"""A signature may be made this much later than now by our clock."""
 
 FAILURES: tuple[tuple[type[Exception], str], ...] = (
     (tuf_errors.DownloadLengthMismatchError, "refused: the trainer sends more than it may"),
@@ -138,15 +140,26 @@ class UpdateClient:
     """One check at a time: the trainer's repository against what runs here."""
 
     def __init__(
-        self, folder: Path, root: bytes, fetcher: FetcherInterface, slots: Slots, approved: Approved | None = None
+        self,
+        folder: Path,
+        root: bytes,
+        fetcher: FetcherInterface,
+        slots: Slots,
+        approved: Approved | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.approved = approved
         self._metadata, self._targets = folder / "metadata", folder / "targets"
         for place in (self._metadata, self._targets):
             make_folder(place)
         self._root, self._fetcher, self._slots = root, fetcher, slots
+        self._floor = TimeFloor(self._metadata / "timestamp.json", clock)
 
-    def check(self, running: Heads | None, now: float) -> Heads | None:
+    def clock_suspect(self, now: float) -> bool:
+        """Whether this machine's clock stands before the trainer's last signature."""
+        return now < self._floor.least() - CLOCK_TOLERANCE_S
+
+    def check(self, now: float) -> Heads | None:
         """New heads, or None if there is nothing new.
 
         Raises:
@@ -155,10 +168,7 @@ class UpdateClient:
             PeerFault: the bundle is signed, yet does not run here.
             StorageError: the bundle cannot be kept.
         """
-        tuf = _tuf(self._metadata, self._targets, self._root, self._fetcher)
-        made = running.metadata.created if running else 0.0
-        if clock_suspect(running, now):
-            tuf._trusted_set.reference_time = datetime.fromtimestamp(made, UTC)  # there is no public way
+        tuf = self._refreshed(now)
         self._follow_approval(tuf)
         target = tuf.get_targetinfo(TARGET)
         sync_folder(self._metadata)
@@ -169,6 +179,23 @@ class UpdateClient:
         if target.length > limits.MAX_BUNDLE_BYTES:
             raise MalformedMessage(f"the offered bundle is {target.length} bytes long")
         return self._slots.accept(Path(tuf.download_target(target)).read_bytes())
+
+    def _refreshed(self, now: float) -> TufUpdater:
+        """All that says what is offered, verified."""
+        tuf = _tuf(self._metadata, self._targets, self._root, self._fetcher)
+        if not self.clock_suspect(now):
+            tuf.refresh()
+            return tuf
+        trusted = tuf._trusted_set  # there is no public way
+        trusted.reference_time = datetime.fromtimestamp(self._floor.least(), UTC)
+        try:
+            tuf.refresh()
+        except tuf_errors.ExpiredMetadataError:
+            if Timestamp.type not in trusted or not self._floor.revised_by(trusted.timestamp):
+                raise
+            tuf = _tuf(self._metadata, self._targets, self._root, self._fetcher)
+            tuf.refresh()
+        return tuf
 
     def _follow_approval(self, tuf: TufUpdater) -> None:
         """Only targets, signed offline, can offer an expression model: what is delegated to heads ends at heads/*."""
@@ -198,11 +225,6 @@ def offered(folder: Path, root: bytes, fetcher: FetcherInterface) -> int:
     """
     target = _tuf(folder, folder, root, fetcher).get_targetinfo(TARGET)
     return int(target.custom["version"]) if target else 0
-
-
-def clock_suspect(running: Heads | None, now: float) -> bool:
-    """Whether this machine's clock stands before the running bundle was made."""
-    return running is not None and now < running.metadata.created - CLOCK_TOLERANCE_S
 
 
 class UpdateService:
@@ -256,7 +278,7 @@ class UpdateService:
         """Check once; returns the state in words, and whether the trainer was reached."""
         running, now = self._running(), time.time()
         try:
-            heads = self._client.check(running, now)
+            heads = self._client.check(now)
         except tuple(kind for kind, _ in FAILURES) as error:
             words = in_words(error)
             return words, not words.startswith("unreachable")
@@ -265,8 +287,8 @@ class UpdateService:
             return f"failed: {error!r}", True
         if heads is not None:
             self._on_heads(heads)
-        if clock_suspect(running, now):
-            return "clock suspect: this machine's clock stands before the running model was made", True
+        if self._client.clock_suspect(now):
+            return "clock suspect: this machine's clock stands before the trainer's last signature", True
         state = "current" if heads or running else "no model is published yet"
         note = self._client.approved.words if self._client.approved else ""
         return f"{state}; {note}" if note else state, True

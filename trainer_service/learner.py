@@ -42,9 +42,8 @@ log = logging.getLogger(__name__)
 DEBOUNCE_S = 0.05
 """Labels that come together are learned from together."""
 
-RENEW_EVERY_S = 86_400.0
 LOOK_EVERY_S = 60.0
-"""How often it looks unasked at the stream, and whether the time for a run has come."""
+"""How often it looks unasked at the stream, whether the time for a run has come, and whether signatures are fresh."""
 
 TRIAL_LOOK_EVERY_S = 0.5
 """How often while a version is tried."""
@@ -120,7 +119,7 @@ class Learner(threading.Thread):
         self._observed: stream_feed.Extent | None = (0, 0, 0, 0)
         self._drifted: float | None = None
         self._next_renewal = 0.0
-        self._outbid = False
+        self._renewed = self._outbid = False
         self.personal = PersonalOffsets(store, tasks)
         self._born = time.time()
         self.rollout = rollout or Rollout(store, publisher)
@@ -224,12 +223,14 @@ class Learner(threading.Thread):
         return batch
 
     def _renew(self) -> None:
-        """Sign the repository's state again at start and every day."""
+        """Sign the repository's state again at start, every day and when the clock was put right, until it succeeds."""
         if time.monotonic() < self._next_renewal:
             return
-        self._next_renewal = time.monotonic() + RENEW_EVERY_S
+        self._next_renewal = time.monotonic() + LOOK_EVERY_S
         try:
-            self._publisher.renew(datetime.now(UTC))
+            if not self._renewed or not self._publisher.fresh(datetime.now(UTC)):
+                self._publisher.renew(datetime.now(UTC))
+                self._renewed = True
         except (StorageError, OSError) as error:
             self._fail(f"the update repository could not be signed again: {error}")
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
@@ -33,6 +33,10 @@ from trainer_service.repository import (
 )
 
 CANARY, TIMESTAMP = "canary", "timestamp.json"
+
+RENEW_AFTER = timedelta(days=1)
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""By which a signature may seem to be of the future."""
 
 FLOOR = "x-sentry-floor"
 """In the metadata of heads; every later signature carries it on."""
@@ -103,6 +107,12 @@ class Publisher:
         offered = self._offered(self._timestamp(self._for_all))
         self._sign(self._for_all, offered, now, step, above=newest, floor=floor)
         self._prune()
+
+    def fresh(self, now: datetime) -> bool:
+        """Whether all was signed within the last day by this clock; not so once a wrong clock was put right."""
+        places = [self._for_all, *([self._for_canaries] if self._is_trial(self._newest()) else [])]
+        ages = [now - (self._timestamp(place).expires - TIMESTAMP_LIFE) for place in places]
+        return all(-CLOCK_TOLERANCE < age < RENEW_AFTER for age in ages)
 
     def floor(self) -> int:
         """The version up to which all may have been given by a trainer whose disk was lost; 0 for none."""

@@ -29,7 +29,7 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from sentry_proto.bundle import EXPRESSION_TARGET
+from sentry_proto.bundle import EXPRESSION_TARGET, TIMESTAMP_LIFE_S
 from sentry_proto.durable import write_durable
 
 HEADS = "heads"
@@ -39,7 +39,7 @@ OFFLINE_LIFE = timedelta(days=3650)
 """There is no routine in which a lab would bring out its offline keys, so their metadata must outlive the lab."""
 
 ONLINE_LIFE = timedelta(days=14)
-TIMESTAMP_LIFE = timedelta(days=2)
+TIMESTAMP_LIFE = timedelta(seconds=TIMESTAMP_LIFE_S)
 """How long an agent may be kept from hearing of updates before it notices; signed anew every day."""
 
 

@@ -32,6 +32,9 @@ TARGET = "heads/current.onnx"
 EXPRESSION_TARGET = "models/expression.onnx"
 """The name of an expression model that the offline keys approve in the place of the shipped one."""
 
+TIMESTAMP_LIFE_S = 2 * 86_400
+"""How long the timestamp of the update repository holds, from its signature on."""
+
 _MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError, InputError)
 """What reading a hostile JSON text can end in."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tuf.ngclient.fetcher import FetcherInterface
 
 from edge_agent.heads import Heads
 from edge_agent.slots import Slots
-from edge_agent.updater import SocketFetcher, UpdateClient, UpdateService, clock_suspect
+from edge_agent.updater import SocketFetcher, UpdateClient, UpdateService
 from sentry_proto import limits
 from sentry_proto import sentry_pb2 as pb
 from sentry_proto.curve import Gatekeeper, server_socket
@@ -66,7 +66,9 @@ class Agent:
         self.heads: Heads | None = None
         slots = Slots(folder / "bundles", partial(Heads, tasks=DEFAULT_TASKS))
         root = repository.home.root_metadata.read_bytes()
-        self._client = UpdateClient(folder / "updates", root, repository, slots)
+        self.elapsed = 0.0  # beside the time that really passes
+        clock = lambda: time.monotonic() + self.elapsed  # noqa: E731
+        self._client = UpdateClient(folder / "updates", root, repository, slots, clock=clock)
 
     def check(self) -> str:
         """One check by a service of its own; what it says."""
@@ -142,11 +144,41 @@ def test_an_announcement_wakes_it_once(repository: Repository, agent: Agent) -> 
 
 @pytest.mark.promise("R5")
 def test_a_clock_in_the_past_is_noticed_and_does_not_lift_the_freeze(repository: Repository, agent: Agent) -> None:
-    made = time.time() + 40 * 86_400  # the running model was made later than this machine's clock says
-    repository.publish(1, bundle(1, created=made))
+    ahead = NOW + timedelta(days=40)  # of this machine's clock
+    for version in (1, 2):
+        repository.publish(version, now=ahead)
+        assert agent.check().startswith("clock suspect"), "it says so, and follows"
+        assert agent.version == version
+    agent.elapsed = 3 * 86_400  # during which somebody keeps from it what is signed anew
+    assert agent.check().startswith("frozen")
+    repository.publish(3, now=ahead + timedelta(days=0.5))
+    assert agent.check().startswith("frozen"), "nor does a later signature help that is too old by now"
+    repository.publish(4, now=ahead + timedelta(days=3))
+    assert agent.check().startswith("clock suspect")
+    assert agent.version == 4
+
+
+@pytest.mark.promise("R5")
+def test_a_clock_in_the_past_is_noticed_after_a_restart_and_before_there_is_a_model(
+    repository: Repository, agent: Agent, tmp_path: Path
+) -> None:
+    repository.publisher.renew(NOW + timedelta(days=40))
+    assert agent.check().startswith("clock suspect")
+    agent = Agent(repository, tmp_path / "agent")
+    assert agent.check().startswith("clock suspect")
+    agent.elapsed = 3 * 86_400
+    assert agent.check().startswith("frozen")
+
+
+@pytest.mark.promise("R5")
+def test_a_trainer_whose_clock_was_put_right_is_believed(repository: Repository, agent: Agent) -> None:
+    repository.publish(1, now=NOW + timedelta(days=730))
+    assert agent.check().startswith("clock suspect")
+    repository.publisher.renew(NOW)
     assert agent.check() == "current"
-    assert clock_suspect(agent.heads, time.time())
-    assert agent.check().startswith("frozen"), "what is signed for 14 days is over by then"
+    repository.publish(2)
+    assert agent.check() == "current"
+    assert agent.version == 2
 
 
 # ---- the wire

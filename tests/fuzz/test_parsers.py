@@ -211,7 +211,7 @@ def test_hostile_metadata_costs_one_error_and_no_model(tmp_path: Path) -> None:
         wire.data = data
         client = UpdateClient(tmp_path / str(folder), root, wire, slots)
         with pytest.raises(tuple(kind for kind, _ in FAILURES)):
-            client.check(None, began)
+            client.check(began)
 
     feed()
     assert slots.start() is None

@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sentry_proto.errors import InputError
+from sentry_proto.durable import write_durable
+from sentry_proto.errors import InputError, StorageError
 from sentry_proto.layout import SECOND_FEATURES
 from sentry_proto.tasks import DEFAULT_TASKS, AlertRule
 from sentry_proto.types import Window
@@ -20,6 +22,7 @@ from tests.e2e.study import eventually
 from tests.e2e.wire_agent import windows_of_states
 from tests.trainer_service.conftest import arrival, hex_id, label
 from trainer_service import keyring, labels, registry, views
+from trainer_service import learner as learner_module
 from trainer_service.jobs import Prepare, Republish
 from trainer_service.keyring import Home
 from trainer_service.learner import Learner
@@ -305,3 +308,32 @@ def test_labels_of_a_run_that_was_cut_off_are_learned_from_after_the_restart(sch
     again.start()
     eventually(school.publisher.current_version, 60, "version 1 after the restart")
     again.stop()
+
+
+def test_signatures_of_a_wrong_clock_are_renewed_soon_and_a_renewal_that_failed_is_tried_again(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learner_module, "LOOK_EVERY_S", 0.2)
+    full = threading.Event()
+
+    def write(path: Path, data: bytes) -> None:
+        if full.is_set():
+            raise StorageError("the disk is full")
+        write_durable(path, data)
+
+    publisher = Publisher(home.repository, keyring.load_online_signers(home), write)
+    worker = Worker(store.database, DEFAULT_TASKS)
+    learner = Learner(store, publisher, worker, DEFAULT_TASKS, 10, lambda: None)
+    learner.start()
+    try:
+        eventually(lambda: publisher.fresh(datetime.now(UTC)), 30, "it signs at its start")
+        for wrong in (timedelta(days=730), timedelta(days=-730)):
+            full.set()
+            time.sleep(0.5)  # the learner must not sign in the same moment as this test
+            Publisher(home.repository, keyring.load_online_signers(home)).renew(datetime.now(UTC) + wrong)
+            eventually(lambda: "disk is full" in learner.describe()["state"], 30, "it cannot sign")
+            assert not publisher.fresh(datetime.now(UTC))
+            full.clear()
+            eventually(lambda: publisher.fresh(datetime.now(UTC)), 30, "it signs once there is room")
+    finally:
+        learner.stop()

@@ -18,6 +18,7 @@ from trainer_service.publisher import Publisher
 from trainer_service.repository import target_path
 from trainer_service.update_server import Updates
 
+NOW = datetime.now(UTC)
 STEPS = ("target", "heads", "snapshot", "timestamp")
 
 
@@ -157,3 +158,20 @@ def test_old_states_are_cleared_away_and_the_current_one_stays(
     assert client.fetch() == (7, b"7")
     assert len(list((home.repository / "targets" / "heads").iterdir())) == 3
     assert json.loads((home.repository / "metadata" / "timestamp.json").read_text())["signed"]["version"] == 8
+
+
+@pytest.mark.parametrize(
+    ("age", "fresh"),
+    [(timedelta(0), True), (timedelta(hours=23), True), (timedelta(hours=25), False), (timedelta(hours=-1), False)],
+    ids=["just signed", "of today", "a day old", "of a clock that was ahead"],
+)
+@pytest.mark.parametrize("trial", [False, True])
+def test_what_is_fresh_by_this_clock(home: Home, age: timedelta, fresh: bool, trial: bool) -> None:
+    publisher = Publisher(home.repository, keyring.load_online_signers(home))
+    publisher.publish(1, b"heads", NOW - age)
+    if trial:
+        publisher.ask({"lab-1": 0.0})
+        publisher.try_out(2, b"tried", NOW)
+    assert publisher.fresh(NOW) == fresh
+    publisher.renew(NOW)
+    assert publisher.fresh(NOW)
