@@ -32,6 +32,9 @@ NOT_NEEDED = "not sent"
 VIDEO, STILLS = EXTRAS = ("video", "stills")
 """What a person may agree to beyond features; fields of the record and options of `sentry-agent consent grant`."""
 
+LAST_S = 253_402_214_400.0
+"""The last day of the year 9999, which no consent outlives."""
+
 CHECK_S = 0.5
 """A withdrawal ends a running recording within this time and a frame."""
 
@@ -90,7 +93,7 @@ class ConsentBook:
                 self._stamp = stamp
         except FileNotFoundError:
             self._stamp, self._records = None, ()
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise StorageError(f"the consent records {self.path} cannot be read: {error}") from error
         return self._records
 
@@ -176,7 +179,13 @@ class ConsentBook:
 
 def _consent(entry: Mapping[str, Any]) -> Consent:
     """A stored record; what a later version has added to it covers nothing that this one does."""
-    return Consent(**{field.name: entry[field.name] for field in fields(Consent) if field.name in entry})
+    record = Consent(**{field.name: entry[field.name] for field in fields(Consent) if field.name in entry})
+    texts = (record.consent_id, record.participant, record.text_version)
+    times = [t for t in (record.granted, record.until, record.withdrawn) if t is not None]
+    fine = all(isinstance(text, str) for text in texts) and all(isinstance(t, (int, float)) for t in times)
+    if not fine or record.granted is None or not all(0 <= t < LAST_S for t in times):
+        raise ValueError("a record says something else than who agreed, when and to what")
+    return record
 
 
 def check_participant(name: str) -> None:

@@ -15,7 +15,7 @@ import yaml
 
 from sentry_proto.keys import AGENT, CONTROL, AllowList, KeyFile
 from tests.conftest import REPOSITORY
-from tests.e2e.study import BIN
+from tests.e2e.study import BIN, run
 from trainer_service import keyring
 from trainer_service.keyring import Home
 
@@ -55,8 +55,9 @@ def test_a_withdrawn_consent_stays_withdrawn_when_the_agent_restarts(tmp_path: P
         subprocess.run(["sh", "-euc", script], env=typed(), capture_output=True, timeout=60, check=True)
 
     def agent(*arguments: str) -> str:
-        command = [BIN / "sentry-agent", "consent", *arguments, "--data-dir", tmp_path / "agent"]
-        return subprocess.check_output(command, text=True, timeout=60)
+        done = run("sentry-agent", "consent", *arguments, "--data-dir", tmp_path / "agent")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     restart()
     assert "live" in agent("list")

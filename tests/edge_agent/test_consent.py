@@ -96,7 +96,12 @@ def test_another_process_sees_it(book: ConsentBook) -> None:
     assert other.live("P01", NOW) is None
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '[{"participant": "P01"}]', "null"])
+UNTIL_SOON = (
+    '[{"consent_id": "c", "participant": "P01", "granted": 1, "until": "soon", "withdrawn": null, "text_version": ""}]'
+)
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '[{"participant": "P01"}]', "null", UNTIL_SOON, "[" * 50_000])
 def test_damaged_records_are_an_error_and_not_a_consent(book: ConsentBook, content: str) -> None:
     book.path.write_text(content)
     with pytest.raises(StorageError, match="cannot be read"):

@@ -7,27 +7,39 @@ module prints them all, each after the number of inputs that `make fuzz` gives i
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import json
+import tarfile
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from edge_agent.consent import ConsentBook, describe
 from edge_agent.heads import Heads
+from edge_agent.updater import read_reply
+from edge_agent.webrtc import messages
+from perception.extract import to_table
+from perception.session_features import PARQUET, STREAM, read_seconds
 from perception.session_metadata import load_metadata
 from perception.session_rows import read_labels, read_questionnaires
 from sentry_proto import codec
 from sentry_proto import sentry_pb2 as pb
 from sentry_proto.bundle import METADATA_KEY, BundleMetadata
-from sentry_proto.control import decode_request
-from sentry_proto.errors import InputError, KeyFileError, PeerFault, SentryError
+from sentry_proto.control import decode_reply, decode_request, encode_error, encode_result, result_of
+from sentry_proto.errors import InputError, KeyFileError, PeerFault, SentryError, StorageError
 from sentry_proto.keys import AGENT, AllowList, KeyFile
 from sentry_proto.tasks import DEFAULT_TASKS, load_tasks
 from sentry_proto.types import Ack, Hello, Item, Pulse, Refusal, Still, Welcome
 from tests.edge_agent.bundles import bundle
+from tests.perception.seconds import second
 from tests.sentry_proto.records import alert, heartbeat, window
+from trainer_service import backup
 from trainer_service.update_server import Updates
 from training.active_learning.answer_files import read_answers
 from training.datasets import label_import
@@ -38,6 +50,8 @@ ALLOWED: dict[str, tuple[type[Exception], ...]] = {
     "peer": (PeerFault,),
     "file": (InputError,),
     "key": (KeyFileError,),
+    "disk": (StorageError,),
+    "answer": (SentryError,),
     "nothing": (),
 }
 
@@ -87,6 +101,59 @@ def _session(data: bytes) -> object:
         return load_metadata(path)
 
 
+def _seconds(name: str) -> Callable[[bytes], object]:
+    """A reader of a session's features."""
+
+    def parse(data: bytes) -> object:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            path.write_bytes(data)
+            return read_seconds(path)
+
+    return parse
+
+
+def _consents(path: Path) -> object:
+    """All that is done with consent records but to change them."""
+    book = ConsentBook(path)
+    return [describe(record, NOW) for record in book.records], book.live("P01", NOW), book.withdrawn_ids()
+
+
+def _backup(path: Path) -> object:
+    with tempfile.TemporaryDirectory() as folder:
+        return backup._unpack(path, Path(folder))
+
+
+def _archive() -> bytes:
+    """A whole backup with one file."""
+    store = b"a store"
+    manifest: dict[str, object] = {"sentry_backup": backup.FORMAT, "taken": "2026-06-01", "database": "sqlite"}
+    manifest["files"] = {backup.DATABASE: hashlib.sha256(store).hexdigest()}
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, data in ((backup.MANIFEST, json.dumps(manifest).encode()), (backup.DATABASE, store)):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+
+
+TABLE = to_table([second(1_750_000_000), second(1_750_000_001, coverage=0.0)])
+
+
+def _parquet() -> bytes:
+    out = io.BytesIO()
+    pq.write_table(TABLE, out)
+    return out.getvalue()
+
+
+def _stream() -> bytes:
+    out = io.BytesIO()
+    with pa.ipc.new_stream(out, TABLE.schema) as writer:
+        writer.write_table(TABLE)
+    return out.getvalue()
+
+
 def _metadata_text() -> bytes:
     properties = {entry.key: entry.value for entry in onnx.load_from_string(bundle(1)).metadata_props}
     return str(properties[METADATA_KEY]).encode()
@@ -116,6 +183,14 @@ KEY = json.dumps(
         "sentry_key": 1, "name": "lab-1", "role": "agent", "public": "0" * 40, "secret": "0" * 40, "server": "0" * 40,
         "endpoints": {"ingest": "a", "updates": "b", "control": "c"}, "root": {},
     }
+).encode()  # fmt: skip
+CONSENTS = json.dumps(
+    [
+        {
+            "consent_id": "e" * 32, "participant": "P01", "granted": NOW, "until": None, "withdrawn": None,
+            "text_version": "2026-11", "video": False, "stills": True,
+        }
+    ]
 ).encode()  # fmt: skip
 PICTURED = replace(window(seconds=2), stills=(Still(NOW + 1, b"\xff\xd8\xff picture"),))
 HELLO = Hello(1, "c" * 32, "b49745dda9dd", "0.1.0")
@@ -151,6 +226,28 @@ TARGETS: dict[str, Target] = {
         ALLOWED["nothing"],
         (pb.FetchRequest(path="metadata/1.root.json", offset=3).SerializeToString(),),
     ),
+    "fetch reply": Target(
+        read_reply,
+        ALLOWED["peer"],
+        (pb.FetchReply(path="metadata/1.root.json", offset=3, total=9, data=b"signed").SerializeToString(),),
+    ),
+    "control reply": Target(
+        lambda data: result_of(decode_reply(data)),
+        ALLOWED["answer"],
+        (encode_result("r", {"windows": [1, 2.5, None]}), encode_result("r", [])),
+    ),
+    "refusal of a control request": Target(
+        lambda data: result_of(decode_reply(encode_error("r", InputError("no")) + data)), ALLOWED["answer"], ()
+    ),
+    "message of a participant's page": Target(
+        lambda data: messages.read(_text(data)),
+        ALLOWED["peer"],
+        (b'{"type": "hello", "token": "t"}', b'{"type": "offer", "sdp": "m=video 9"}', b'{"type": "pause"}'),
+    ),
+    "consent records": Target(_as_file(_consents), ALLOWED["disk"], (CONSENTS,)),
+    "backup": Target(_as_file(_backup), ALLOWED["file"], (_archive(),), slow=True),
+    "features of a session": Target(_seconds(PARQUET), ALLOWED["file"], (_parquet(),), slow=True),
+    "features of an interrupted session": Target(_seconds(STREAM), ALLOWED["file"], (_stream(),), slow=True),
     "bundle metadata": Target(lambda data: BundleMetadata.from_json(_text(data)), ALLOWED["peer"], (_metadata_text(),)),
     "bundle": Target(lambda data: Heads(data, DEFAULT_TASKS), ALLOWED["peer"], (bundle(1),), slow=True),
     "answers": Target(lambda data: read_answers(_text(data), NOW).answers, ALLOWED["file"], (CSV.encode(),)),
