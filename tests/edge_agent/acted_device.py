@@ -16,7 +16,9 @@ FPS = 20
 
 
 class ActedDevice:
-    """Gives noise; `block`, `repeat`, `fake`, `nothing`, `lost`, `dark`, `grey`, `alpha` and `tiny` are acted."""
+    """Gives noise; `block`, `repeat`, `fake`, `nothing`, `lost`, `dark`, `grey`, `alpha` and `tiny` are acted, and one
+    `person` or two `people`, by the portrait that ships inside scikit-image.
+    """
 
     def __init__(self, script: Path) -> None:
         self._script, self._random = script, np.random.default_rng()
@@ -24,6 +26,13 @@ class ActedDevice:
 
     def _noise(self, shape: tuple[int, ...] = (48, 64, 3)) -> Image:
         return self._random.integers(60, 200, shape, np.uint8)
+
+    def _people(self, count: int) -> Image:
+        from skimage import data
+
+        people: Image = np.hstack([data.astronaut()[:256, 80:400, ::-1]] * count)
+        people += self._random.integers(0, 3, people.shape, np.uint8)
+        return people
 
     def read(self) -> Shot | None:
         time.sleep(1 / FPS)
@@ -36,7 +45,9 @@ class ActedDevice:
             return time.time(), None
         if act == "fake":  # success with a single picture for ever
             return time.time(), self._last
-        if act != "repeat":
+        if act in ("person", "people"):
+            self._last = self._people(1 if act == "person" else 2)
+        elif act != "repeat":
             shape = {"grey": (48, 64), "alpha": (48, 64, 4), "tiny": (1, 1, 3)}.get(act, (48, 64, 3))
             self._last = self._noise(shape) // (60 if act == "dark" else 1)
         return time.time(), self._last

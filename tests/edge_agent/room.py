@@ -52,6 +52,9 @@ class Room:
     def shows(self, *states: CameraState) -> Callable[[], bool]:
         return lambda: self.state.camera in states
 
+    def stored(self, state: CameraState) -> Callable[[], bool]:
+        return lambda: any(second.camera_state is state for second in self.keeper.kept)
+
     def close(self) -> None:
         self.stop.set()
         self.thread.join()
@@ -59,13 +62,17 @@ class Room:
 
 
 class ActedRoom(Room):
-    """A room with an acted camera; `act` says what it does."""
+    """A room with an acted camera; `act` says what it does. It is known when a local one is unplugged."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, act: str = "live", local: bool = False, models: Perception | None = None) -> None:
         self.script = folder / "act"
-        self.act("live")
+        self.act(act)
         stop, opener = threading.Event(), partial(IsolatedDevice, OPENER, str(self.script))
-        super().__init__(LiveSource("acted", opener, "P01", stop), stop)
+        present = self._plugged if local else lambda: True
+        super().__init__(LiveSource("acted", opener, "P01", stop, present=present), stop, models)
+
+    def _plugged(self) -> bool:
+        return self.script.read_text() != "lost"
 
     def act(self, what: str) -> None:
         part = self.script.with_suffix(".part")
@@ -74,3 +81,7 @@ class ActedRoom(Room):
 
     def opened(self) -> list[float]:
         return [float(line) for line in self.script.with_suffix(".opened").read_text().split()]
+
+    def most_opened_in_a_minute(self) -> int:
+        times = self.opened()
+        return max(sum(t <= other < t + 60 for other in times) for t in times)

@@ -10,11 +10,16 @@ from pathlib import Path
 import pytest
 
 from edge_agent.sources.isolated import IsolatedDevice
+from perception.chain import Perception
+from perception.schedule import Schedule
 from sentry_proto.errors import CameraError
 from sentry_proto.types import CameraState
 from tests.edge_agent.acted_device import OPENER
 from tests.edge_agent.room import ActedRoom
 from tests.edge_agent.trainer import eventually
+
+REPLUG_S = 12.5
+"""Whoever unplugs a camera more often than five times a minute waits for the rest of the minute."""
 
 
 @pytest.fixture
@@ -50,9 +55,56 @@ def test_loss_is_shown_within_5_s_and_heals_within_10_s(room: ActedRoom, act: st
     room.act("live")
     eventually(room.shows(CameraState.OK), "the camera is back", 30)
     assert time.monotonic() - begin < 10
-    eventually(lambda: len({s.camera_state for s in room.keeper.kept} & {shown, CameraState.UNPLUGGED}), "stored", 5)
-    times = room.opened()
-    assert all(sum(t <= other < t + 60 for other in times) <= 6 for t in times), "the first, and five a minute"
+    eventually(room.stored(shown), "the very state is stored", 5)
+    assert room.most_opened_in_a_minute() <= 6, "the first, and five a minute"
+
+
+@pytest.mark.promise("R4")
+@pytest.mark.parametrize(
+    "times",
+    [pytest.param(3, marks=pytest.mark.slow), pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(1200)])],
+)
+def test_a_camera_may_be_replugged_again_and_again(tmp_path: Path, times: int) -> None:
+    room = ActedRoom(tmp_path, local=True)
+    try:
+        eventually(room.shows(CameraState.OK), "the camera is seen", 30)
+        threads = threading.active_count()
+        for count in range(times):
+            begin = time.monotonic()
+            eventually(room.shows(CameraState.OK), f"the camera is back from loss {count}", 10)
+            time.sleep(1)
+            room.act("lost")
+            eventually(room.shows(CameraState.UNPLUGGED), f"loss {count} is shown", 5)
+            time.sleep(max(0.0, begin + REPLUG_S - time.monotonic()) if times > 5 else 0)
+            room.act("live")
+        eventually(room.shows(CameraState.OK), "the camera is back for good", 10)
+        assert len(room.opened()) == times + 1, "each opening succeeds: nothing is tried while it is unplugged"
+        assert room.most_opened_in_a_minute() <= 6
+        assert room.stored(CameraState.UNPLUGGED)()
+        assert threading.active_count() <= threads
+    finally:
+        room.close()
+
+
+@pytest.mark.promise("R4")
+@pytest.mark.slow
+@pytest.mark.parametrize(("act", "shown"), [("live", CameraState.NO_FACE), ("people", CameraState.SEVERAL_FACES)])
+def test_nobody_and_several_people_are_shown_and_stored(tmp_path: Path, act: str, shown: CameraState) -> None:
+    pytest.importorskip("skimage", reason="needs scikit-image for its public-domain portrait")
+    with Perception(schedule=Schedule()) as models:
+        room = ActedRoom(tmp_path, "person", models=models)
+        try:
+            eventually(room.shows(CameraState.OK), "the person is seen", 30)
+            for act_now, state in ((act, shown), ("person", CameraState.OK)):
+                begin = time.monotonic()
+                room.act(act_now)
+                eventually(room.shows(state), f"{state.value} is shown", 10)
+                assert time.monotonic() - begin < 5
+                time.sleep(2)
+            eventually(room.stored(shown), "the very state is stored", 5)
+            assert len(room.opened()) == 1, "a camera that shows nobody is well"
+        finally:
+            room.close()
 
 
 @pytest.mark.slow

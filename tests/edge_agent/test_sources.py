@@ -174,6 +174,23 @@ def test_a_camera_that_flaps_is_reopened_five_times_a_minute_too() -> None:
     assert sum(t < 60 for t in attempts) == 5
 
 
+def test_a_camera_that_is_replugged_50_times_is_back_at_once_each_time() -> None:
+    budget, attempts, back_after = ReopenBudget(), [], []
+    for replug in range(50):
+        plugged = 12.5 * replug
+        for tick in range(34):  # it is unplugged again after 8.5 s
+            now = plugged + tick / 4
+            if budget.due(now):
+                budget.attempted(now)
+                budget.healed()
+                attempts.append(now)
+                back_after.append(now - plugged)
+                break
+    assert len(back_after) == 50
+    assert max(back_after) < 1
+    assert all(sum(t <= other < t + 60 for other in attempts) <= 5 for t in attempts)
+
+
 # ---- clocks
 
 
