@@ -312,7 +312,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run(run: argparse.ArgumentParser) -> None:
     add = run.add_argument
-    add("--source", required=True, help="a camera's number, a stream's address, a recording, or: puppet")
+    add("--source", required=True, help="a camera's number or device, a stream's address, a recording, or: puppet")
     add("--participant", default="P01", help="pseudonym of who is seen (default: P01)")
     add("--key", type=Path, help="this machine's key file; without one nothing is sent")
     add("--speed", type=_speed, default=1.0, metavar="max|N", help="of a recording or the puppet (default: 1)")
@@ -360,7 +360,7 @@ def _add_record(record: argparse.ArgumentParser) -> None:
     add = record.add_argument
     add("--participant", required=True, help="pseudonym of who is recorded")
     add("--minutes", type=_positive, help="of the source after which to end; default: until Ctrl-C")
-    add("--source", default="0", help="a camera's number, a stream's address, a recording, or: puppet (default: 0)")
+    add("--source", default="0", help="as of run (default: 0)")
     add("--out", type=Path, default=Path("custom_sessions"), help="folder of all sessions (default: %(default)s)")
     add("--video", action="store_true", help="keep the pictures, too; needs a consent with --video")
     add("--every", type=_positive, default=60.0, help="seconds between two prompts (default: 60)")

@@ -45,7 +45,7 @@ class RecordOptions:
     Attributes:
         participant: a pseudonym.
         data_dir: with the consent records.
-        source: a camera's number, a stream's address, `puppet`, or a recording.
+        source: a camera's number or device, a stream's address, `puppet`, or a recording.
         out: the folder of all sessions.
         minutes: of the source's clock after which the recording ends; None for no end.
         video: whether pictures are stored.

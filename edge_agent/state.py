@@ -22,7 +22,7 @@ class RunOptions:
     """What `sentry-agent run` was asked to do.
 
     Attributes:
-        source: a camera's number, a stream's address, `puppet`, or a recording.
+        source: a camera's number or device, a stream's address, `puppet`, or a recording.
         data_dir: for consent records, spool and bundles.
         participant: a pseudonym; the puppet's playlist has its own.
         key: the machine's key file; without one nothing is sent.
