@@ -120,7 +120,7 @@ def look(spec: str, images: list[Image]) -> str:
         count, silent_s = _take(source, stop, images)
         took = time.monotonic() - opened
         stop.set()
-    if not count:
+    if not images:
         raise CameraError(f"{source.name} was opened, and gave no picture in {LOOK_S:g} s.")
     if source.live and silent_s > SILENT_S:
         raise CameraError(f"{source.name} hangs: of {took:.1f} s it gave no picture in the last {silent_s:.1f}.")
@@ -174,9 +174,7 @@ def speed(images: list[Image], provider: str) -> str:
         EnvironmentFault: too slowly to follow a face.
     """
     shown = images or list(np.random.default_rng(0).integers(0, 255, (2, 480, 640, 3), np.uint8))
-    shown = [
-        one for image in shown for one in (image, image ^ np.uint8(1))
-    ]  # a picture that stands still is not looked at
+    shown = [one for image in shown for one in (image, image ^ np.uint8(1))]  # one that stands still is not looked at
     with Perception(expression=ExpressionModel(provider=provider), schedule=Schedule()) as chain:
         chain.process(shown[0], 0.0)
         begin = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable
@@ -11,14 +12,7 @@ from pathlib import Path
 
 from edge_agent.sources import camera
 from edge_agent.sources.base import Frame, Source
-from edge_agent.sources.camera import (
-    PORTS,
-    LiveSource,
-    answers,
-    camera_present,
-    opening_patience,
-    without_credentials,
-)
+from edge_agent.sources.camera import PORTS, LiveSource, answers, camera_present, without_credentials
 from edge_agent.sources.file import FileSource
 from edge_agent.sources.isolated import OPEN_S, IsolatedDevice
 from perception.pictures import ImageFolder
@@ -64,7 +58,7 @@ def is_live(spec: str) -> bool:
 
 def camera_number(spec: str) -> int | None:
     """The camera that is meant by a number, a device such as /dev/video0 or a link to one."""
-    device = re.fullmatch(r"/dev/video(\d+)", str(Path(spec).resolve()), re.ASCII)
+    device = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(spec), re.ASCII)
     return int(spec) if spec.isdecimal() else int(device[1]) if device else None
 
 
@@ -120,7 +114,7 @@ def open_live(name: str, opener: str, options: SourceOptions, present: Callable[
     """
     open_device = partial(IsolatedDevice, opener, options.spec)
     first = open_device()
-    open_s = OPEN_S if options.wait else opening_patience(first.wait_ready())
+    open_s = OPEN_S if options.wait else camera.opening_patience(first.wait_ready())
     if not options.wait and not present():  # it plays all the same: it is reached in another way, as through a proxy
         present = always
     return LiveSource(name, open_device, options.participant, options.stop, options.fps, present, first, open_s)

@@ -87,6 +87,13 @@ def test_a_camera_that_falls_silent_is_said_to_hang() -> None:
     assert time.monotonic() - begin < 15
 
 
+def test_a_folder_that_begins_with_many_bad_pictures_is_an_answer(tmp_path: Path) -> None:
+    for number in range(50):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((20, 20) if number == 49 else (1, 1), np.uint8))
+    with pytest.raises(CameraError, match="gave no picture"):
+        look(str(tmp_path), [])
+
+
 @pytest.mark.slow
 def test_one_picture_of_a_face_does_for_the_speed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = pytest.importorskip("skimage.data", reason="needs scikit-image for its public-domain portrait")

@@ -300,6 +300,13 @@ def test_a_person_is_before_cameras_and_streams_only(spec: str, expected: bool) 
     assert is_live(spec) is expected
 
 
+def test_a_link_that_leads_nowhere_is_no_camera_and_no_file(tmp_path: Path) -> None:
+    (tmp_path / "desk").symlink_to(tmp_path / "desk")
+    assert not is_live(str(tmp_path / "desk"))
+    with pytest.raises(MediaError, match="There is no video file"):
+        open_source(SourceOptions(str(tmp_path / "desk"), "P01"))
+
+
 @pytest.mark.parametrize("spec", ["97", "/dev/video97", "a link"])
 def test_a_camera_is_named_by_its_number_its_device_or_a_link_to_it(tmp_path: Path, spec: str) -> None:
     if spec == "a link":
