@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from queue import Empty, SimpleQueue
 from typing import Any, cast
 
 import numpy as np
@@ -53,18 +54,23 @@ class IsolatedDevice:
         Raises:
             CameraError: the device cannot be opened, or gives no picture within `OPEN_S`.
         """
-        timer = threading.Timer(OPEN_S, self._process.kill)
-        begin = time.monotonic()
-        timer.start()
+        begin, first = time.monotonic(), SimpleQueue[Shot | Exception | None]()
+        threading.Thread(target=self._read_first, args=(first,), daemon=True).start()
         try:
-            self._first = self.read()
-        finally:
-            timer.cancel()
-            if self._first is None:
-                self.release()
-        if self._first is None:
-            raise CameraError("The device was opened, but gives no picture.")
+            found = first.get(timeout=OPEN_S)
+        except Empty:
+            found = None
+        if not isinstance(found, tuple):
+            self.release()
+            raise found or CameraError("The device was opened, but gives no picture.")
+        self._first = found
         return time.monotonic() - begin
+
+    def _read_first(self, first: SimpleQueue[Shot | Exception | None]) -> None:
+        try:
+            first.put(self.read())
+        except Exception as error:  # `wait_ready` raises it
+            first.put(error)
 
     def read(self) -> Shot | None:
         """The next picture; None once the device is lost or released.

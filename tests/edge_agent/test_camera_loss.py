@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.sources import isolated
 from edge_agent.sources.isolated import IsolatedDevice
 from perception.chain import Perception
 from perception.schedule import Schedule
@@ -154,4 +155,22 @@ def test_a_reader_that_no_signal_reaches_is_left_behind(tmp_path: Path, monkeypa
     kill()
     reading.join(5)
     assert not reading.is_alive()
+    device.release()
+
+
+def test_a_device_that_no_signal_reaches_while_it_opens_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "act"
+    script.write_text("block")
+    device = IsolatedDevice(OPENER, str(script))
+    kill = device._process.kill
+    monkeypatch.setattr(isolated, "OPEN_S", 1.0)
+    monkeypatch.setattr(device._process, "kill", lambda: None)  # as one that sleeps in its driver
+    begin = time.monotonic()
+    with pytest.raises(CameraError, match="gives no picture"):
+        device.wait_ready()
+    assert time.monotonic() - begin < 4
+    kill()
+    monkeypatch.undo()
     device.release()
