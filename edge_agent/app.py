@@ -38,6 +38,7 @@ from perception.pipeline import FeaturePipeline
 from perception.providers import clash, installed
 from perception.schedule import EVERY_FRAME, LEVELS, Schedule
 from sentry_proto.errors import InputError, SentryError
+from sentry_proto.json_log import fields
 from sentry_proto.keys import AGENT, KeyFile
 from sentry_proto.metrics import offered
 from sentry_proto.watchdog import watchdog
@@ -100,7 +101,11 @@ def run(
         figures = partial(figures_of, loop, watch)
         stack.enter_context(offering(options.metrics, figures, state, link, state.rate.value))
         trouble = "; ".join(filter(None, (slots.words, approved.words, clash(installed()))))
-        log.info("%s", start_line(options, source.name, state, expression.provider, trouble))
+        log.info(
+            "%s",
+            start_line(options, source.name, state, expression.provider, trouble),
+            extra=start_fields(options, source.name, state, expression.provider),
+        )
         ended_by = drive(loop, link, consents)
         slots.confirm(state.version)
         told = report(loop, watch, state, source.name, expression.provider, link, ended_by)
@@ -232,3 +237,15 @@ def start_line(options: RunOptions, source: str, state: State, provider: str, tr
     line = f"RECORDING {who} from {source}: {model}, expressions on {provider}, {where}; {pictures}."
     line += f" Declared purpose: {options.purpose}." if options.purpose else ""
     return f"{line} Note: {trouble}." if trouble else line
+
+
+def start_fields(options: RunOptions, source: str, state: State, provider: str) -> dict[str, dict[str, object]]:
+    """The same for a program that reads logs."""
+    return fields(
+        participant=PUPPET if options.source == PUPPET else options.participant,
+        watched=source,
+        model_version=state.version,
+        provider=provider,
+        load_level=0,
+        purpose=options.purpose,
+    )

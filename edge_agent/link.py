@@ -17,6 +17,7 @@ from edge_agent.state import SOFTWARE, State, heartbeat
 from edge_agent.updater import SocketFetcher, UpdateClient, UpdateService
 from edge_agent.uplink import Uplink
 from sentry_proto import limits
+from sentry_proto.json_log import fields
 from sentry_proto.keys import KeyFile
 from sentry_proto.layout import LAYOUT_ID
 from sentry_proto.types import Heartbeat, Hello, Offset, Wanted
@@ -89,7 +90,7 @@ class Link:
     def _swap(self, heads: Heads) -> None:
         self._state.heads = heads
         self._swapped.set()
-        log.info("model version %d runs now", heads.version)
+        log.info("model version %d runs now", heads.version, extra=fields(model_version=heads.version))
 
     def close(self) -> None:
         """Let the spool drain for a while, then disconnect; the outbox is closed by `outbox.close`."""

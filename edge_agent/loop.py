@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,10 @@ from perception.fusion import MAX_GAP_S, Second
 from perception.pipeline import FeaturePipeline
 from perception.schedule import EVERY_FRAME, Schedule
 from sentry_proto.errors import ConsentMissing, SentryError
+from sentry_proto.json_log import fields
 from sentry_proto.types import CameraState, FeatureWindow
+
+log = logging.getLogger(__name__)
 
 UNPLUGGED_S = 3.0
 """A live source without a frame for this long counts as unplugged."""
@@ -172,7 +176,14 @@ class Loop:
         self._passed(now)
         if self._source.live:
             self.timings.add({"capture_to_feature": 1000 * (time.time() - frame.time)})
+            level = self._schedule.level
             self._schedule.worked(now, now - began, now - self._capture.arrived)
+            if self._schedule.level != level:
+                self._tell_level(self._schedule.level, level)
+
+    def _tell_level(self, level: int, before: int) -> None:
+        told = fields(load_level=level, participant=self._state.participant)
+        log.info("what is given up for want of time: level %d, after %d", level, before, extra=told)
 
     def _begin_session(self, frame: Frame) -> None:
         self._take(*self._pipeline.start_session(frame.participant, frame.session))

@@ -13,6 +13,7 @@ from edge_agent.outbox import Outbox
 from sentry_proto.codec import encode_agent_frame
 from sentry_proto.curve import ConnectionWatch, watched_client_socket
 from sentry_proto.errors import MalformedMessage, StorageError
+from sentry_proto.json_log import fields
 from sentry_proto.keys import KeyFile
 from sentry_proto.session import AWAY, OPEN, AgentSession
 from sentry_proto.types import Ack, Heartbeat, Hello, Offset, Pulse, Refusal, TrainerFrame, Wanted
@@ -188,7 +189,7 @@ class Uplink:
         if watch.connected and not self._session.refusal:
             words = "connected" if self.open else "waiting for the trainer's welcome"
         if words != self.words:
-            log.info("trainer: %s", words)
+            log.info("trainer: %s", words, extra=fields(trainer=words))
         self.words = words
 
     def _beat(self) -> Heartbeat:

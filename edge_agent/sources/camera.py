@@ -28,6 +28,7 @@ from edge_agent.sources.device import Device, Shot, StreamClock, driver_time
 from perception.pictures import as_bgr, fitted, is_picture
 from perception.video import Thinner
 from sentry_proto.errors import CameraError
+from sentry_proto.json_log import fields
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +153,8 @@ class LiveSource:
 
     def _tell(self, trouble: str) -> None:
         if trouble != self._trouble:
-            log.warning("no picture from %s yet: %s", self.name, trouble)
+            told = fields(watched=self.name, participant=self._participant)
+            log.warning("no picture from %s yet: %s", self.name, trouble, extra=told)
         self._trouble = trouble
 
     def _goes_on(self, turn: int) -> bool:

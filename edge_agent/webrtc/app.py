@@ -43,6 +43,7 @@ from perception.providers import clash, installed
 from perception.schedule import Schedule
 from sentry_proto.durable import write_durable
 from sentry_proto.errors import InputError
+from sentry_proto.json_log import fields
 from sentry_proto.keys import AGENT, KeyFile
 from sentry_proto.types import CameraState
 from sentry_proto.watchdog import watchdog
@@ -123,7 +124,8 @@ def serve(
         kit = Kit(agent, consents, spool, slots, selectors.make, models, expression.sha256, shelve)
         trouble = slots.words or approved.words or clash(installed())
         lobby, board = Lobby(house, invites(run.data_dir), kit, forget), Board(agent)
-        log.info("%s", start_line(options, agent, expression.provider, trouble))
+        told = fields(model_version=agent.version, provider=expression.provider, purpose=run.purpose)
+        log.info("%s", start_line(options, agent, expression.provider, trouble), extra=told)
         alive = stack.enter_context(closing(watchdog()))
         stack.enter_context(offering(run.metrics, lobby.figures, agent, link, lobby.rate))
 

@@ -27,6 +27,7 @@ from perception.pipeline import FeaturePipeline
 from perception.providers import AUTO
 from perception.schedule import LEVELS, Schedule
 from sentry_proto.errors import ConsentMissing, SentryError
+from sentry_proto.json_log import fields
 from training.active_learning.selection import Selector
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class Booth:
         except ConsentMissing:
             self.ended = "withdrawn"
         except SentryError as error:
-            log.warning("%s: %s", self.state.participant, error)
+            log.warning("%s: %s", self.state.participant, error, extra=fields(participant=self.state.participant))
             self.ended = "failed"
         except Exception:  # one participant's trouble is not the others'
             log.exception("%s: stopped by a fault", self.state.participant)

@@ -26,6 +26,7 @@ from edge_agent.webrtc.invites import Invite
 from edge_agent.webrtc.messages import Said, write
 from edge_agent.webrtc.stream import IceServers, PeerStream
 from sentry_proto.errors import MalformedMessage
+from sentry_proto.json_log import fields
 from sentry_proto.types import CameraState
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Visit:
             self._tell(write("answer", sdp=await self.stream.answer(said.sdp)))
             self._prompt = time.monotonic()
         else:
-            log.info("%s: %s", self.invite.participant, "paused" if following == "paused" else "goes on")
+            self._log("paused" if following == "paused" else "goes on")
 
     async def end(self, reason: str) -> None:
         """End the visit; once is enough."""
@@ -123,8 +124,11 @@ class Visit:
         await self.stream.close()
         await asyncio.to_thread(self.booth.close)
         self._forget()
-        log.info("%s: %s", self.invite.participant, reason)
+        self._log(reason)
         self._tell(write("ended", reason=reason))
+
+    def _log(self, words: str) -> None:
+        log.info("%s: %s", self.invite.participant, words, extra=fields(participant=self.invite.participant))
 
     # ---- as time goes by ------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from edge_agent.capture import LiveCapture
 from edge_agent.consent import NOT_NEEDED, ConsentBook, Permit
@@ -56,8 +58,8 @@ class Told(Schedule):
 class Listened:
     """A loop over such a source for a while, and what it told."""
 
-    def __init__(self, *said: Frame | None, seconds: float = 1.0) -> None:
-        self.schedule, self.passed, self.waits = Told(), list[float](), list[float]()
+    def __init__(self, *said: Frame | None, seconds: float = 1.0, schedule: Told | None = None) -> None:
+        self.schedule, self.passed, self.waits = schedule or Told(), list[float](), list[float]()
         source, stop = Live(*said), threading.Event()
         permit = Permit(ConsentBook(Path(os.devnull)), None, NOT_NEEDED)
         loop = Loop(
@@ -79,6 +81,22 @@ def test_what_the_way_to_this_machine_took_is_not_held_against_the_machine() -> 
     told = Listened(*(frame(i, age_s=60.0) for i in range(4))).schedule.here
     assert told
     assert max(told) < 30
+
+
+class Giving(Told):
+    """Gives looks up at the second frame."""
+
+    @property
+    def level(self) -> int:
+        return int(len(self.here) > 1)
+
+
+def test_a_change_of_what_is_given_up_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        Listened(*(frame(i) for i in range(4)), schedule=Giving())
+    (record,) = [record for record in caplog.records if record.name == "edge_agent.loop"]
+    assert "level 1, after 0" in record.getMessage()
+    assert vars(record)["fields"] == {"load_level": 1, "participant": "P01"}
 
 
 def test_a_reader_that_says_that_the_camera_is_gone_is_heard_and_one_that_hangs_is_not() -> None:
