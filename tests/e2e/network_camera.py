@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -9,8 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
-
-from tests.e2e.study import free_port
 
 FPS = 10
 
@@ -38,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
-    allow_reuse_address = True
+    allow_reuse_port = True
 
     def __init__(self, port: int) -> None:
         self.unplugged = threading.Event()
@@ -46,10 +45,13 @@ class Server(ThreadingHTTPServer):
 
 
 class NetworkCamera:
-    """At first it is not there."""
+    """At first it is not there, and nobody else gets its port meanwhile."""
 
     def __init__(self) -> None:
-        self._port = free_port()
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._place.bind(("127.0.0.1", 0))
+        self._port = self._place.getsockname()[1]
         self.address = f"http://127.0.0.1:{self._port}/video.mjpeg"
         self._server: Server | None = None
 
@@ -67,3 +69,4 @@ class NetworkCamera:
 
     def close(self) -> None:
         self.unplug()
+        self._place.close()
