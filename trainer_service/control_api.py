@@ -248,10 +248,10 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         with self._store.read() as connection:
             return threshold_advice.describe(connection, self._task(task), self._learner.model_version, wish)
 
-    def apply_threshold(self, task: str, threshold: float) -> Json:
+    def apply_threshold(self, task: str, threshold: float, model_version: int | None = None) -> Json:
         """Publish the live heads with another alert threshold."""
         entry = self._entry("apply_threshold", self._task(task).name, details=f"alerts from {float(threshold):.3f} on")
-        return {"version": self._learner.apply_threshold(task, float(threshold), entry)}
+        return {"version": self._learner.apply_threshold(task, float(threshold), entry, model_version)}
 
     def models(self) -> list[Json]:
         """All published models, newest first."""

@@ -167,14 +167,22 @@ class Learner(threading.Thread):
         """
         return self._publish(lambda: self._roll_back(to, entry))
 
-    def apply_threshold(self, task: str, threshold: float, entry: Entry | None = None) -> int:
+    def apply_threshold(
+        self, task: str, threshold: float, entry: Entry | None = None, version: int | None = None
+    ) -> int:
         """Publish the live heads under a new version that alerts from another probability on, likewise.
+
+        Args:
+            task: its name.
+            threshold: a probability.
+            entry: of the audit log.
+            version: for which the threshold was chosen; None for whichever is live.
 
         Raises:
             InputError: if the task has no live head or raises no alerts, or the threshold is none.
-            RequestRefused: if the learner is too busy.
+            RequestRefused: if another version is live by now, or the learner is too busy.
         """
-        return self._publish(lambda: self._apply_threshold(task, threshold, entry))
+        return self._publish(lambda: self._apply_threshold(task, threshold, entry, version))
 
     def _publish(self, work: Callable[[], int]) -> int:
         request = _Publish(work, Future())
@@ -392,9 +400,12 @@ class Learner(threading.Thread):
         words = f"rolled back by hand from version {newest} to the heads of version {source}"
         return self._republish(source, BY_ROLLBACK, words, entry=entry)
 
-    def _apply_threshold(self, name: str, threshold: float, entry: Entry | None) -> int:
+    def _apply_threshold(self, name: str, threshold: float, entry: Entry | None, version: int | None) -> int:
         if self.rollout.trial:
             raise RequestRefused(f"this waits for {self._on_trial()}; try again later, or roll back first")
+        if version not in (None, self.model_version):
+            now = f"version {self.model_version} is in use by now"
+            raise RequestRefused(f"the threshold was chosen for version {version}, and {now}; ask for advice on it")
         with self._store.read() as connection:
             live = registry.live_tasks(connection, self.model_version)
         task = next((task for task in self._tasks if task.name == name), None)

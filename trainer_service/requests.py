@@ -54,8 +54,8 @@ class Learning(Protocol):
     def rollback(self, to: int | None, entry: Entry) -> int:
         """Publish an old version's heads again, with that entry of the audit log; returns the new version."""
 
-    def apply_threshold(self, task: str, threshold: float, entry: Entry) -> int:
-        """Publish the live heads with another alert threshold, likewise; returns the new version."""
+    def apply_threshold(self, task: str, threshold: float, entry: Entry, version: int | None) -> int:
+        """Publish the live heads, if they are of this version, with another alert threshold; returns the new one."""
 
 
 class Answering:

@@ -421,15 +421,18 @@ class FakeTrainer:
         return [{**row, by: groups[row["model_version"]]} if by != "model_version" else row for row in rows]
 
     def do_threshold_advice(self, task: str, **_wish: Any) -> dict[str, Any]:
-        return {"task": task, **advice()}
+        return {"task": task, "model_version": self.model_version, **advice()}
 
     def do_agreement(self, task: str) -> dict[str, Any]:
         nobody = {"raters": 0, "windows": 0, "kappa": None}
         return {"task": task, "own": nobody, "pairs": [], "trust": {}, **self.agreement}
 
-    def do_apply_threshold(self, task: str, threshold: float) -> dict[str, Any]:
+    def do_apply_threshold(self, task: str, threshold: float, model_version: int) -> dict[str, Any]:
+        if model_version != self.model_version:
+            raise RequestRefused(f"version {self.model_version} is in use by now")
         self.applied.append((task, threshold))
-        return {"version": 3}
+        self.model_version += 1
+        return {"version": self.model_version}
 
     def do_decisions(self, limit: int = 100) -> list[dict[str, Any]]:
         return self.decisions[:limit]

@@ -287,7 +287,7 @@ class TestRates:
         assert "11 %" in text[with_offsets:without]
         assert "23 %" in text[without : without + 200]
 
-    def test_a_threshold_is_advised_and_applied(self, trainer: FakeTrainer) -> None:
+    def test_a_threshold_is_advised_and_published_after_asking(self, trainer: FakeTrainer) -> None:
         page = open_page("rates")
         page.button(key="advise").click().run()
         assert "For at most 2 false alarms per hour use 0.81" in words(page)
@@ -295,9 +295,35 @@ class TestRates:
         assert {"svg thresholds", "csv thresholds"} <= {save.key for save in page.get("download_button")}
         page.segmented_control(key="threshold view").set_value("ROC").run()
         assert not page.exception
-        page.button(key="apply threshold").click().run()
+        page.button(key="publish threshold").click().run()
+        assert trainer.applied == [], "it asks first"
+        page.button(key="publish it").click().run()
         assert trainer.applied == [("stress", 0.81)]
-        assert "published as version 3" in words(page)
+        assert "0.81 is published as version 3." in words(page)
+        assert "For at most 2 false alarms per hour use 0.81" not in words(page), "that was about version 2"
+        assert "publish threshold" not in [button.key for button in page.button]
+
+    def test_any_threshold_that_is_drawn_can_be_published(self, trainer: FakeTrainer) -> None:
+        page = open_page("rates")
+        page.button(key="advise").click().run()
+        (slider,) = page.select_slider
+        slider.set_value(0.7).run()
+        assert "At 0.70: 2.4 / h false alarms, 1.2 to 4.8 / h (95 %), n = 30" in words(page)
+        page.button(key="publish threshold").click().run()
+        page.button(key="leave threshold").click().run()
+        assert trainer.applied == []
+        page.button(key="publish threshold").click().run()
+        page.button(key="publish it").click().run()
+        assert trainer.applied == [("stress", 0.7)]
+
+    def test_a_threshold_for_a_version_that_is_gone_is_not_published(self, trainer: FakeTrainer) -> None:
+        page = open_page("rates")
+        page.button(key="advise").click().run()
+        trainer.model_version = 5
+        page.button(key="publish threshold").click().run()
+        page.button(key="publish it").click().run()
+        assert trainer.applied == []
+        assert "Not published: version 5 is in use by now." in words(page)
 
     def test_a_choice_made_while_the_trainer_is_away_is_kept(self, trainer: FakeTrainer) -> None:
         page = open_page("rates")

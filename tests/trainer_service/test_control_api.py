@@ -66,9 +66,9 @@ class Notebook:
         self.asked.append(to)
         return 5
 
-    def apply_threshold(self, task: str, threshold: float, entry: Entry) -> int:
+    def apply_threshold(self, task: str, threshold: float, entry: Entry, version: int | None) -> int:
         self.entries.append(entry)
-        self.asked.append((task, threshold))
+        self.asked.append((task, threshold, version))
         return 6
 
 
@@ -574,7 +574,8 @@ def test_advice_and_its_application(desk: Desk) -> None:
     assert (lacking["threshold"], lacking["model_version"]) == (None, 4)
     assert lacking["words"].startswith("not enough labels yet")
     assert desk.call("apply_threshold", task="stress", threshold=1) == {"version": 6}
-    assert desk.learner.asked == [("stress", 1.0)]
+    desk.call("apply_threshold", task="stress", threshold=0.7, model_version=4)
+    assert desk.learner.asked == [("stress", 1.0, None), ("stress", 0.7, 4)]
     for params in (
         '{"task": "stress"}',
         '{"task": "stress", "most_misses": 20}',

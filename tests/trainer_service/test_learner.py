@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sentry_proto.durable import write_durable
-from sentry_proto.errors import InputError, StorageError
+from sentry_proto.errors import InputError, RequestRefused, StorageError
 from sentry_proto.layout import SECOND_FEATURES
 from sentry_proto.tasks import DEFAULT_TASKS, AlertRule
 from sentry_proto.types import Window
@@ -141,7 +141,9 @@ def test_a_threshold_is_published_kept_by_the_next_version_and_undone_by_a_rollb
     eventually(lambda: school.models() == {1: "current"}, 60, "version 1")
     with pytest.raises(InputError, match="above 0 and at most 1"):
         school.learner.apply_threshold("stress", 1.5)
-    assert school.learner.apply_threshold("stress", 0.3) == 2
+    assert school.learner.apply_threshold("stress", 0.3, version=1) == 2
+    with pytest.raises(RequestRefused, match="chosen for version 1, and version 2 is in use by now"):
+        school.learner.apply_threshold("stress", 0.4, version=1)
     assert school.models() == {1: "superseded", 2: "current"}
     assert (rule(1).threshold, rule(2).threshold, rule(2).release) == (0.6, 0.3, 0.3)
     with school.store.read() as connection:
