@@ -55,6 +55,7 @@ def questions(api: ControlApi) -> dict[str, Callable[[], Any]]:
         "review: queue": lambda: api.queue("stress", "R1", 50),
         "rates: by version": lambda: api.rates("stress"),
         "rates: by week": lambda: api.rates("stress", by="week"),
+        "rates: ranking": lambda: api.ranking("stress"),
         "rates: advice": lambda: api.threshold_advice("stress", most_false_alarms_per_hour=2.0),
         "rates: agreement": lambda: api.agreement("stress"),
         "models: models": api.models,

@@ -9,10 +9,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import calibration
+from dashboard import calibration, ranking_chart
 from dashboard.agreement import agreement
 from dashboard.connection import ask, live
-from dashboard.figures import figure
+from dashboard.figures import Rows, figure
 from dashboard.filters import remembered
 from dashboard.rate_charts import RATES, Rate, drawing, headline, implied, points, table_of
 from dashboard.threshold import advice
@@ -23,6 +23,7 @@ from training.active_learning.review.words import count, version
 
 REFRESH_S = 4.0
 GOOD_S = 0.9 * REFRESH_S
+RANKING_GOOD_S = 20.0
 EVERYONE = "everyone"
 EVERYWHERE = "all agents"
 CHOSEN = {"rates participant": EVERYONE, "rates agent": EVERYWHERE}
@@ -58,7 +59,7 @@ def _page() -> None:
     rows, trouble = remembered(f"rates of {chosen}", partial(ask, "rates", **chosen), GOOD_S)
     if trouble is not None:
         raise trouble
-    _rates(options, rows, by, rows if by == "model_version" else ask("rates", by=by, **chosen))
+    _rates(options, chosen, rows, by, rows if by == "model_version" else ask("rates", by=by, **chosen))
     live(advice, None)
     agreement(chosen["task"])
 
@@ -92,7 +93,7 @@ def _filters(options: _Options) -> dict[str, str]:
     return chosen
 
 
-def _rates(options: _Options, rows: Sequence[Mapping[str, Any]], by: str, grouped: Sequence[Mapping[str, Any]]) -> None:
+def _rates(options: _Options, chosen: Mapping[str, str], rows: Rows, by: str, grouped: Rows) -> None:
     versions = [row for row in rows if row["model_version"]]
     if not versions:
         _none(options)
@@ -116,6 +117,7 @@ def _rates(options: _Options, rows: Sequence[Mapping[str, Any]], by: str, groupe
     if moved is not None:
         panel("Before and after each update", moved, "difference and its 95 % interval")
     _calibration(latest)
+    _ranking(latest, chosen)
     st.html(tag("p", HOW, "s-how"))
 
 
@@ -128,6 +130,22 @@ def _calibration(row: Mapping[str, Any]) -> None:
             figure("calibration", f"sentry-{row['task']}-calibration", calibration.drawing(bins), bins)
         else:
             st.html(empty("Nothing to compare yet.", "Label windows on the Review page."))
+
+
+def _ranking(row: Mapping[str, Any], chosen: Mapping[str, str]) -> None:
+    """Of the newest version, for whoever is chosen above."""
+    asked = {**chosen, "model_version": row["model_version"]}
+    found, _ = remembered(f"ranking of {asked}", partial(ask, "ranking", **asked), RANKING_GOOD_S)
+    with st.container(border=True, key="window-ranking"):
+        heading(f"Windows that {version(row['model_version'])} tells apart", ranking_chart.sentence(found))
+        if not found["curve"]:
+            st.html(empty("No curve yet.", "Label audit windows and alerts on the Review page."))
+            return
+        for column, which in zip(st.columns(2, gap="medium"), ranking_chart.AXES, strict=True):
+            with column:
+                name = f"sentry-{row['task']}-{which}"
+                figure(which, name, ranking_chart.drawing(found, which), ranking_chart.table_of(found))
+        st.html(tag("p", ranking_chart.HOW, "s-how"))
 
 
 def _none(options: _Options) -> None:

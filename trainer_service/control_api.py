@@ -240,6 +240,20 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         with self._store.read() as connection:
             return rates.describe(connection, chosen, where, by)
 
+    def ranking(
+        self,
+        task: str,
+        participant: str | None = None,
+        agent: str | None = None,
+        model_version: int | None = None,
+    ) -> Json:
+        """How well the head tells windows with the event from those without."""
+        judged, audited = self._feeds[self._task(task).name]
+        version = self._learner.model_version if model_version is None else model_version
+        where = _given(participant=participant, agent=agent, model_version=version)
+        with self._store.read() as connection:
+            return {"task": task, "model_version": version, **rates.ranked(connection, judged, audited, where)}
+
     def threshold_advice(
         self, task: str, most_false_alarms_per_hour: float | None = None, most_misses: float | None = None
     ) -> Json:

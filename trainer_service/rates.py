@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, cast, func, select
 
 from sentry_proto.errors import InputError
@@ -24,6 +25,7 @@ from trainer_service.scored import GROUPINGS, Group, Judged, Seen, chosen_by, co
 from trainer_service.store import MONDAY_S, WEEK_S, week_of
 from training.evaluation.event_calibration import Calibration, calibration, stratum_weights
 from training.evaluation.label_free import SHARES, disagreement, estimate_label_free
+from training.evaluation.ranking import rank
 from training.evaluation.rates import AlertCounts, TaskCounts, estimate_rates, more_labels
 
 HOP_S = 5.0
@@ -107,6 +109,20 @@ def event_probability(task: Task, predictions: Sequence[Mapping[str, Any]]) -> t
     return min(1.0, sum(p for name, p in pairs if name in task.alert.classes)), bool(found["alerting"])
 
 
+def ranked(
+    connection: Connection, judged: JudgedFeed, audited: AuditedFeed, where: Mapping[str, Any]
+) -> dict[str, Any]:
+    """How well the heads tell windows with the event from those without, see `training.evaluation.ranking`.
+
+    From judged windows that are a sample: alerting ones, and audit windows by one over the probability of their draw.
+    """
+    known = _known(connection, judged, audited, where, "model_version")
+    counted = known.judged.counted()
+    alerting, quiet = _totals(known)
+    found = rank(counted.seen.confidence, counted.event, _weights(counted, alerting, quiet), counted.seen.cluster)
+    return asdict(found)
+
+
 def _known(
     connection: Connection, judged: JudgedFeed, audited: AuditedFeed, where: Mapping[str, Any], by: str
 ) -> _Known:
@@ -148,9 +164,8 @@ def _verdicts(connection: Connection, task: Task, where: Mapping[str, Any], by: 
 
 def _row(task: Task, by: str, group: Group | None, known: _Known) -> dict[str, Any]:
     judged, free = known.judged.counted(), known.audited
-    scored, verdicts = sum(known.scored.values(), Counter()), sum(known.verdicts.values(), Counter())
-    # Heartbeats lag behind the windows by some seconds, and what was judged was certainly scored.
-    alerting, quiet = (max(scored[on], _number(judged.seen, on), _number(free, on)) for on in (True, False))
+    verdicts = sum(known.verdicts.values(), Counter())
+    alerting, quiet = _totals(known)
     raised = verdicts.total()
     counts = TaskCounts(alerting, quiet, (alerting + quiet) * HOP_S / 3600)
     alerts = AlertCounts(raised, verdicts[True], verdicts[False])
@@ -176,12 +191,27 @@ def _row(task: Task, by: str, group: Group | None, known: _Known) -> dict[str, A
     }
 
 
+def _totals(known: _Known) -> tuple[int, int]:
+    """How many scored windows were alerting, and how many quiet.
+
+    Heartbeats lag behind the windows by some seconds, and what was judged was certainly scored.
+    """
+    scored, judged, free = sum(known.scored.values(), Counter()), known.judged.counted().seen, known.audited
+    alerting, quiet = (max(scored[on], _number(judged, on), _number(free, on)) for on in (True, False))
+    return alerting, quiet
+
+
 def _calibration(judged: Judged, alerting: int, quiet: int) -> Calibration:
-    """Of the head that decides, weighed so that the judged windows stand for all that were scored."""
+    """Of the head that decides."""
+    return calibration(judged.seen.confidence, judged.event, _weights(judged, alerting, quiet))
+
+
+def _weights(judged: Judged, alerting: int, quiet: int) -> NDArray[np.float64]:
+    """How many scored windows each judged one stands for: float [n]."""
     weights = np.zeros(len(judged.seen))
     for on, total in ((True, alerting), (False, quiet)):
         weights[judged.seen.on == on] = stratum_weights(judged.sample(on), total)
-    return calibration(judged.seen.confidence, judged.event, weights)
+    return weights
 
 
 def _beside(known: _Known) -> dict[str, Any] | None:

@@ -63,6 +63,7 @@ LEAST: Mapping[str, Role] = {
     "make_link": Role.ADMIN,
     "revoke_link": Role.ADMIN,
     "rates": Role.VIEWER,
+    "ranking": Role.VIEWER,
     "threshold_advice": Role.VIEWER,
     "apply_threshold": Role.ADMIN,
     "models": Role.VIEWER,

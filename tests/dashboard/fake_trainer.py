@@ -125,6 +125,17 @@ def advice() -> dict[str, Any]:
     return {"threshold": 0.81, "words": words, "present": present, "expected": advised, "curve": curve}
 
 
+def ranking() -> dict[str, Any]:
+    """A head that tells most windows apart."""
+    curve = [
+        {"threshold": t, "detected": found, "false_positive_rate": false, "precision": right}
+        for t, found, false, right in (
+            (0.0, 1.0, 1.0, 0.1), (0.3, 0.9, 0.3, 0.25), (0.6, 0.7, 0.1, 0.44), (1.0, 0.0, 0.0, None),
+        )
+    ]  # fmt: skip
+    return {"curve": curve, "area": 0.86, "low": 0.78, "high": 0.92, "n": 90, "events": 31, "words": ""}
+
+
 def decision(row: int, verdict: str, reason: str, **changes: Any) -> dict[str, Any]:
     """One stored decision."""
     return {
@@ -187,6 +198,7 @@ class FakeTrainer:
     applied: list[tuple[str, float]] = field(default_factory=list)
     stills: list[dict[str, Any]] = field(default_factory=list)
     arrived: bool = True
+    ranking: dict[str, Any] = field(default_factory=dict)
     asked: list[dict[str, Any]] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
     due: dict[str, float] = field(default_factory=dict)
@@ -419,6 +431,9 @@ class FakeTrainer:
         groups = {None: None, 1: "lab-1", 2: "lab-2"}
         rows = [row for row in self.rates if task in (None, row["task"])]
         return [{**row, by: groups[row["model_version"]]} if by != "model_version" else row for row in rows]
+
+    def do_ranking(self, task: str, **where: Any) -> dict[str, Any]:
+        return {"task": task, **where, **(self.ranking or ranking())}
 
     def do_threshold_advice(self, task: str, **_wish: Any) -> dict[str, Any]:
         return {"task": task, "model_version": self.model_version, **advice()}

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dashboard import alert_charts, calibration, figures, learning, rate_charts, threshold_chart
-from tests.dashboard.fake_trainer import NOW, advice, model, rates_row
+from dashboard import alert_charts, calibration, figures, learning, ranking_chart, rate_charts, threshold_chart
+from tests.dashboard.fake_trainer import NOW, advice, model, ranking, rates_row
 from training.active_learning.review.look import LIGHT
 
 RATES = [rates_row(None, 1.0), rates_row(2, 0.5), rates_row(1, 1.0)]
@@ -49,6 +49,14 @@ FIGURES: dict[str, tuple[figures.Drawing, list[str]]] = {
     "precision": (
         threshold_chart.drawing(advice(), "Precision and recall"),
         ["events detected (recall)", "precision", "0.60 present"],
+    ),
+    "ranking": (
+        ranking_chart.drawing(ranking(), "roc"),
+        ["false-positive rate", "windows with the event detected"],
+    ),
+    "ranking, precision": (
+        ranking_chart.drawing(ranking(), "precision"),
+        ["windows with the event detected", "precision"],
     ),
     "around": (alert_charts.around_drawing(ALERT), ["minutes from the alert", "100%"]),
 }

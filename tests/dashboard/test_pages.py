@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import alerts
 from dashboard.cli import ESTIMATES_VARIABLE
 from tests.dashboard.conftest import markup, open_page, words
-from tests.dashboard.fake_trainer import NOW, FakeTrainer, agent, model
+from tests.dashboard.fake_trainer import NOW, FakeTrainer, agent, model, ranking
 from training.active_learning.review.chart import specification
 from training.active_learning.sheets import CURVES
 
@@ -280,6 +280,13 @@ class TestRates:
         assert "off by 4.0 % on average, from 72 judged windows" in text
         page.selectbox(key="rates width").set_value(0.2).run()
         assert "in version 2; within 20 points already" in words(page)
+
+    def test_the_whole_roc_curve_stands_beside_what_alerts_did(self, trainer: FakeTrainer) -> None:
+        page = open_page("rates")
+        assert "higher probability in 86 %, 78 % to 92 % (95 %), n = 90, 31 with the event" in words(page)
+        assert {"svg roc", "csv precision"} <= {save.key for save in page.get("download_button")}
+        trainer.ranking = {**ranking(), "curve": [], "area": None, "words": "4 more judged windows with the event"}
+        assert "not enough labels yet: 4 more judged windows with the event" in words(open_page("rates"))
 
     def test_personal_offsets_stand_beside_the_generic_head(self, trainer: FakeTrainer) -> None:
         text = words(open_page("rates"))

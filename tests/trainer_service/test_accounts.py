@@ -90,8 +90,8 @@ def test_only_an_admin_learns_how_others_agree(desk: Desk, staff: dict[str, str]
 
 def test_only_an_admin_learns_who_said_what(desk: Desk, staff: dict[str, str]) -> None:
     submit(desk, 7, 1, "calm", rater="a-rater")
-    submit(desk, 8, 1, "stressed", rater="R1")
     desk.call("remark", remark_id=hex_id(9), kind="unsure", task="stress", rater="R1", window_id=hex_id(1))
+    submit(desk, 8, 1, "stressed", rater="R1")
     raised = alert(hex_id(20))
     desk.store.ingest([arrival(raised, 50)], 0.0)
     raters = {"count": 2, "largest_share": 0.5, "doubted": ["R1", "a-rater"]}
@@ -141,8 +141,8 @@ def test_every_change_is_one_row_of_the_log(desk: Desk, staff: dict[str, str]) -
     token, link = staff["rater"], desk.call("make_link", participant="P01")["link"]
     about = {"task": "stress", "rater": "a-rater", "window_id": hex_id(1)}
     for _ in range(2):  # the second time nothing changes
-        desk.call("label", token=token, label_id=hex_id(7), value="calm", source="observer", **about)
         desk.call("remark", token=token, remark_id=hex_id(9), kind="unsure", **about)
+        desk.call("label", token=token, label_id=hex_id(7), value="calm", source="observer", **about)
         desk.call("withdraw", token=token, label_id=hex_id(7))
         desk.call("withdraw_remark", token=token, remark_id=hex_id(9))
         desk.call("self_report", token=link, report_id=hex_id(3), task="focus", value="3")
@@ -150,7 +150,7 @@ def test_every_change_is_one_row_of_the_log(desk: Desk, staff: dict[str, str]) -
     assert found[::-1] == [
         *(("key control", "add_account", None) for _ in range(3)),
         *(("key control", "make_link", name) for name in ("P07", "P01")),
-        ("a-rater", "label", "P01"), ("a-rater", "remark", "P01"), ("a-rater", "withdraw", "P01"),
+        ("a-rater", "remark", "P01"), ("a-rater", "label", "P01"), ("a-rater", "withdraw", "P01"),
         ("a-rater", "withdraw_remark", "P01"), ("", "self_report", "P01"),
     ]  # fmt: skip
     (last,) = desk.call("audit_log", action="label")

@@ -482,6 +482,13 @@ def test_rates_from_counts_verdicts_and_the_audit(desk: Desk) -> None:
         (40, pytest.approx(0.05)), (20, pytest.approx(0.75)),
     ]  # fmt: skip
     assert first["calibration"]["error"] == pytest.approx((700 * 0.05 + 20 * 0.05) / 720)
+    ranking = desk.call("ranking", task="stress", model_version=first["model_version"])
+    assert (ranking["n"], ranking["events"]) == (60, 17)
+    # 38 of 40 quiet windows without the event stand for 665; 5 alerting ones are on
+    on = next(point for point in ranking["curve"] if point["threshold"] >= 0.5)
+    assert on["false_positive_rate"] == pytest.approx(5 / 670)
+    assert on["detected"] == pytest.approx(15 / (15 + 35))
+    assert desk.call("ranking", task="stress", participant="P99")["curve"] == []
     nobody = desk.call("rates", participant="P99")
     assert {row["task"] for row in nobody} == {"stress", "focus"}
     assert not nobody[0]["miss_rate"]["enough"]
