@@ -53,6 +53,7 @@ def questions(api: ControlApi) -> dict[str, Callable[[], Any]]:
         "alerts: alerts of one person": lambda: api.alerts(participant="P07", limit=40),
         "alerts: alert": lambda: api.alert(newest),
         "review: queue": lambda: api.queue("stress", "R1", 50),
+        "review: progress": lambda: api.progress("stress", "R1", 0.0),
         "rates: by version": lambda: api.rates("stress"),
         "rates: by week": lambda: api.rates("stress", by="week"),
         "rates: ranking": lambda: api.ranking("stress"),

@@ -35,10 +35,11 @@ class TrainerTray:
         """All that are configured."""
         return list(self._tasks)
 
-    def waiting(self, task: str, rater: str) -> Waiting:
-        """The first `QUEUE` of the trainer's queue."""
+    def waiting(self, task: str, rater: str, since: float = 0.0) -> Waiting:
+        """The first `QUEUE` of the trainer's queue, and how far this rater has come."""
         queue = ask("queue", task=task, rater=rater, limit=QUEUE)
-        return Waiting(tuple(window["window_id"] for window in queue), len(queue) >= QUEUE)
+        done = ask("progress", task=task, rater=rater, since=since)
+        return Waiting(tuple(window["window_id"] for window in queue), done["left"], done["given"])
 
     def sheet(self, task: str, window_id: str) -> Sheet:
         """One window with its curves and what the model says."""

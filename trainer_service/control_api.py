@@ -186,6 +186,12 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
             found = views.queue(connection, task, rater, _limit(limit), self._looks)
         return [veil.window(self._actor, window) for window in found]
 
+    def progress(self, task: str, rater: str, since: float = 0.0) -> Json:
+        """How far this rater has come."""
+        self._task(task)
+        with self._store.read() as connection:
+            return views.progress(connection, task, rater, since)
+
     def alerts(
         self,
         task: str | None = None,

@@ -46,6 +46,7 @@ LEAST: Mapping[str, Role] = {
     "windows": Role.VIEWER,
     "window": Role.VIEWER,
     "queue": Role.VIEWER,
+    "progress": Role.VIEWER,
     "alerts": Role.VIEWER,
     "alert_course": Role.VIEWER,
     "alert": Role.VIEWER,

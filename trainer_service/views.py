@@ -102,6 +102,25 @@ def queue(connection: Connection, task: str, rater: str, limit: int, looks: Look
     return [{**found[window_id], "reason": found[window_id]["stratum"]} for window_id in mixed]
 
 
+def progress(connection: Connection, task: str, rater: str, since: float) -> Json:
+    """How far a rater has come with a task.
+
+    Returns:
+        `{given, left}`: windows labelled since then (Unix seconds), and windows that wait for an answer of this rater.
+    """
+    label, remark, window = schema.labels.c, schema.remarks.c, schema.windows.c
+    mine = (label.task == task, label.rater == rater, label.withdrawn.is_(None))
+    own = select(label.window_id).where(*mine)
+    unsure = (remark.task == task, remark.rater == rater, remark.kind == remarks.UNSURE, remark.withdrawn.is_(None))
+    answered = own.union(select(remark.window_id).where(*unsure)).subquery()
+    asked_for = (window.stratum.in_(list(Stratum)), window.baseline_seconds != 0)
+    every = select(func.count()).select_from(schema.windows).where(*asked_for)
+    done = every.where(window.window_id.in_(select(answered.c.window_id)))
+    given = select(func.count(label.window_id.distinct())).where(*mine, label.created >= since)
+    left = (connection.scalar(every) or 0) - (connection.scalar(done) or 0)
+    return {"given": connection.scalar(given), "left": left}
+
+
 def _given(connection: Connection, task: str, rater: str) -> list[Row[Any]]:
     """The windows that a rater has labelled for this task, newest first: id and participant."""
     label = schema.labels.c

@@ -287,6 +287,11 @@ class FakeTrainer:
         done = {x["window_id"] for x in self.labels.values() if x["task"] == task and x["rater"] == rater}
         return [{**w, "reason": w["stratum"]} for w in self.windows if w["window_id"] not in done][:limit]
 
+    def do_progress(self, task: str, rater: str, since: float) -> dict[str, Any]:
+        mine = [x for x in self.labels.values() if (x["task"], x["rater"]) == (task, rater)]
+        left = len(self.do_queue(task, rater, 1_000))
+        return {"given": sum(x["created"] >= since for x in mine), "left": left}
+
     def do_alerts(
         self, limit: int = 100, before: int | None = None, unjudged: bool = False, since: float = 0.0, **where: Any
     ) -> list[dict[str, Any]]:

@@ -116,7 +116,7 @@ def test_four_pages_show_the_study(page: Page, address: str) -> None:
     expect(page.get_by_text("lab-1 is enrolled and has never called.")).to_be_visible()
     expect(page.get_by_text("Not calibrated yet", exact=True)).to_be_visible()
     page.get_by_role("link", name="Review").click()
-    expect(page.get_by_text("4 windows to review")).to_be_visible()
+    expect(page.get_by_text("4 windows left")).to_be_visible()
     page.get_by_role("link", name="Rates").click()
     expect(page.get_by_text("False-discovery share").first).to_be_visible()
     page.get_by_role("link", name="Self-report").click()
@@ -127,7 +127,7 @@ def test_one_click_persists_in_the_trainer_and_undo_takes_it_back(page: Page, ad
     open_review(page, address)
     page.get_by_role("button", name="Calm").click()
     expect(page.get_by_text("Stored: calm, by R1.")).to_be_visible()
-    expect(page.get_by_text("3 windows to review")).to_be_visible()
+    expect(page.get_by_text("3 windows left")).to_be_visible()
     (stored,) = labels(study)
     assert (stored["task"], stored["value"], stored["rater"], stored["source"]) == ("stress", "calm", "R1", "observer")
     page.get_by_role("button", name="Undo").click()
@@ -139,7 +139,7 @@ def test_double_click_stores_one_label(page: Page, address: str, study: Study) -
     open_review(page, address)
     page.get_by_role("button", name=re.compile("^Stressed")).dblclick()
     expect(page.get_by_text("Stored: stressed, by R1.")).to_be_visible()
-    expect(page.get_by_text("3 windows to review")).to_be_visible()
+    expect(page.get_by_text("3 windows left")).to_be_visible()
     time.sleep(1.5)
     assert len(labels(study)) == 1
 
@@ -147,9 +147,9 @@ def test_double_click_stores_one_label(page: Page, address: str, study: Study) -
 def test_refreshed_page_still_knows_the_rater_and_what_is_done(page: Page, address: str) -> None:
     open_review(page, address)
     page.get_by_role("button", name="Calm").click()
-    expect(page.get_by_text("3 windows to review")).to_be_visible()
+    expect(page.get_by_text("3 windows left")).to_be_visible()
     page.reload()
-    expect(page.get_by_text("3 windows to review")).to_be_visible()
+    expect(page.get_by_text("3 windows left")).to_be_visible()
     expect(page.get_by_label("Rater (a pseudonym)")).to_have_value("R1")
 
 

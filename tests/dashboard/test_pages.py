@@ -177,20 +177,21 @@ class TestAlerts:
 class TestReview:
     def test_one_click_stores_one_label_and_moves_on(self, trainer: FakeTrainer) -> None:
         test = open_page("review", rater="R1")
-        assert "5 windows to review" in words(test)
+        assert "5 windows left" in words(test)
         press(age(test), "Calm")
         (label,) = trainer.labels.values()
         assert (label["window_id"], label["value"], label["rater"]) == (f"{1:032x}", "calm", "R1")
         assert label["source"] == "observer"
         assert "Stored: calm, by R1." in words(test)
-        assert "4 windows to review" in words(test)
+        assert "1 labelled today, 4 windows left" in words(test)
+        assert '<b style="width:20.0%">' in markup(test)
 
     def test_undo_withdraws_and_shows_the_window_again(self, trainer: FakeTrainer) -> None:
         test = open_page("review", rater="R1")
         press(age(test), "Stressed")
         press(test, "Undo")
         assert trainer.labels == {}
-        assert "5 windows to review" in words(test)
+        assert "5 windows left" in words(test)
 
     def test_raters_are_told_neither_the_estimate_nor_why_they_are_asked(self, trainer: FakeTrainer) -> None:
         every, asked = trainer.windows, []
@@ -230,7 +231,7 @@ class TestReview:
         trainer.windows = trainer.windows[:1]
         test = press(open_page("review", rater="R1"), "Leave for later")
         assert "The queue is empty" in words(test)
-        assert "1 window to review" in words(press(test, "Look again at what was left for later"))
+        assert "1 window left" in words(press(test, "Look again at what was left for later"))
 
     def test_click_while_the_trainer_is_away_is_not_taken_as_stored(self, trainer: FakeTrainer) -> None:
         test = age(open_page("review", rater="R1"))

@@ -296,6 +296,27 @@ def test_the_queue_mixes_the_strata_and_skips_what_this_rater_did(desk: Desk) ->
 
 
 @pytest.mark.usefixtures("windows")
+def test_a_rater_learns_how_far_they_have_come(desk: Desk) -> None:
+    early = scored(9, Stratum.AUDIT, CALM)
+    baseline = dataclasses.replace(early.features.baseline, seconds=0)
+    early = dataclasses.replace(early, features=dataclasses.replace(early.features, baseline=baseline))
+    desk.store.ingest([arrival(early, 9)], 0.0)
+
+    def come(rater: str, since: float = 0.0) -> tuple[int, int]:
+        done = desk.call("progress", task="stress", rater=rater, since=since)
+        return done["given"], done["left"]
+
+    assert come("ann") == (0, 6), "one from before its person's baseline is not asked for"
+    submit(desk, 1, 4, "stressed", created=100.0)
+    submit(desk, 2, 6, "stressed", created=200.0)
+    submit(desk, 3, 6, "calm", created=300.0)
+    submit(desk, 4, 1, "calm", rater="bob")
+    desk.call("remark", remark_id="r1", kind="unsure", task="stress", rater="ann", window_id=hex_id(2))
+    assert (come("ann"), come("ann", 150.0), come("bob")) == ((2, 3), (1, 3), (1, 5))
+    assert come("ann")[1] == len(desk.call("queue", task="stress", rater="ann"))
+
+
+@pytest.mark.usefixtures("windows")
 def test_alerts_carry_the_newest_verdict(desk: Desk) -> None:
     raised = [
         dataclasses.replace(alert(hex_id(100 + n)), window_id=hex_id(n), task=task)

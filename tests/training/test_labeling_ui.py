@@ -53,20 +53,20 @@ def said(test: AppTest) -> str:
 
 def test_one_click_is_kept_and_undo_takes_it_back(path: Path) -> None:
     test = open_page(path)
-    assert "6 windows to review" in said(test)
+    assert "6 windows left" in said(test)
     press(test, "Calm")
     (kept,) = FileTray(path).answers()
     assert (kept.window_id, kept.value, kept.rater, kept.source) == (f"{1:032x}", "calm", "R1", "observer")
     assert "Stored: calm, by R1." in said(test)
-    assert "5 windows to review" in said(test)
+    assert "5 windows left" in said(test)
     press(test, "Undo")
     assert FileTray(path).answers() == []
-    assert "6 windows to review" in said(test)
+    assert "6 windows left" in said(test)
 
 
 def test_a_page_that_is_opened_again_goes_on_where_it_stopped(path: Path) -> None:
     press(open_page(path), "Stressed")
-    assert "5 windows to review" in said(open_page(path))
+    assert "5 windows left" in said(open_page(path))
 
 
 def test_neither_the_model_nor_the_reason_is_heard(path: Path) -> None:
@@ -165,17 +165,17 @@ def test_keys_label_a_file_and_a_killed_server_loses_nothing(path: Path) -> None
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
         with serving(path) as (url, server):
             page = opened(browser, url)
-            hit(page, "1", "5 windows to review")
-            hit(page, "L", "4 windows to review")
-            hit(page, "3", "3 windows to review")
-            hit(page, "2", "2 windows to review")
+            hit(page, "1", "5 windows left")
+            hit(page, "L", "4 windows left")
+            hit(page, "3", "3 windows left")
+            hit(page, "2", "2 windows left")
             hit(page, "U", "Withdrawn: mildly stressed.")
             server.kill()
             page.close()
         with serving(path) as (url, _):
             page = opened(browser, url)
-            expect(page.get_by_text("4 windows to review")).to_be_visible(timeout=PATIENCE_MS)
-            hit(page, "3", "3 windows to review")
+            expect(page.get_by_text("4 windows left")).to_be_visible(timeout=PATIENCE_MS)
+            hit(page, "3", "3 windows left")
     assert [(kept.window_id[-1], kept.value) for kept in FileTray(path).answers()] == [
         ("1", "calm"),
         ("3", "stressed"),

@@ -19,8 +19,8 @@ class Ledger:
     def tasks(self) -> Sequence[str]:
         return ["stress"]
 
-    def waiting(self, task: str, rater: str) -> Waiting:
-        return Waiting(QUEUE, more=False)
+    def waiting(self, task: str, rater: str, since: float = 0.0) -> Waiting:
+        return Waiting(QUEUE, len(QUEUE))
 
     def sheet(self, task: str, window_id: str) -> Sheet:
         raise NotImplementedError

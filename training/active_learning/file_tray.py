@@ -43,12 +43,14 @@ class FileTray:
         """In the order in which the file names them."""
         return list(dict.fromkeys(task for task, _ in self._sheets))
 
-    def waiting(self, task: str, rater: str) -> Waiting:
+    def waiting(self, task: str, rater: str, since: float = 0.0) -> Waiting:
         """What this rater has neither answered nor passed over, in the file's order."""
-        done = {(label.task, label.window_id) for label in self.answers() if label.rater == rater}
+        own = [label for label in self.answers() if label.rater == rater]
+        done = {(label.task, label.window_id) for label in own}
         done |= {(one["task"], one["window_id"]) for one in self.skipped() if one["rater"] == rater}
-        open_still = (key for key in self._sheets if key[0] == task and key not in done)
-        return Waiting(tuple(window_id for _, window_id in open_still), more=False)
+        open_still = tuple(key[1] for key in self._sheets if key[0] == task and key not in done)
+        given = sum(label.task == task and label.created >= since for label in own)
+        return Waiting(open_still, len(open_still), given)
 
     def sheet(self, task: str, window_id: str) -> Sheet:
         """One of the file's windows."""

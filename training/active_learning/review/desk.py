@@ -24,10 +24,17 @@ MIN_LOOK_S = 0.4
 
 @dataclass(frozen=True)
 class Waiting:
-    """Ids of the windows that wait, in the order in which to ask; `more` if there are others behind them."""
+    """What a rater has still to answer.
+
+    Attributes:
+        window_ids: of the next ones, in the order in which to ask.
+        left: how many wait in all, those with them.
+        given: answers that this rater has given since a moment.
+    """
 
     window_ids: tuple[str, ...]
-    more: bool
+    left: int
+    given: int = 0
 
 
 class Tray(Protocol):
@@ -36,8 +43,8 @@ class Tray(Protocol):
     def tasks(self) -> Sequence[str]:
         """Names of the tasks that can be asked about."""
 
-    def waiting(self, task: str, rater: str) -> Waiting:
-        """What this rater has not answered yet."""
+    def waiting(self, task: str, rater: str, since: float = 0.0) -> Waiting:
+        """What this rater has not answered yet, and how much since then (Unix seconds)."""
 
     def sheet(self, task: str, window_id: str) -> Sheet:
         """One window, to be judged for a task."""

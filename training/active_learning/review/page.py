@@ -10,13 +10,14 @@ raters see the model, T and F for the verdict on an alert.
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any
 
 import streamlit as st
 
 from sentry_proto.limits import MAX_TEXT
 from training.active_learning.review.chart import specification
-from training.active_learning.review.desk import Click, Desk, Tray
+from training.active_learning.review.desk import Click, Desk, Tray, Waiting
 from training.active_learning.review.markup import (
     Html,
     browser_look,
@@ -31,7 +32,7 @@ from training.active_learning.review.markup import (
     pill,
     tag,
 )
-from training.active_learning.review.words import ABSTAINING, FACELESS, clock, percent, plural, version
+from training.active_learning.review.words import ABSTAINING, FACELESS, clock, count, percent, plural, version
 from training.active_learning.sheets import Odds, Sheet
 
 REASONS = {
@@ -63,7 +64,7 @@ def review(tray: Tray, desk: Desk, when_empty: str, signed_in: str | None = None
         SentryError: from the tray, before anything is drawn of a window.
     """
     task, rater = _choices(tray, signed_in)
-    waiting = tray.waiting(task, rater)
+    waiting = tray.waiting(task, rater, _midnight())
     chosen = desk.choose(waiting.window_ids, task, time.time())
     sheet = tray.sheet(task, chosen) if chosen is not None else None
     if sheet is None:
@@ -71,12 +72,11 @@ def review(tray: Tray, desk: Desk, when_empty: str, signed_in: str | None = None
         _nothing(tray, desk, task, when_empty)
         return False
     sheet = sheet.blinded() if blind else sheet
-    left = sum((task, window_id) not in desk.skipped for window_id in waiting.window_ids)
     wide, narrow = st.columns([5, 3], gap="small")
     with wide:
         _window(sheet)
     with narrow:  # drawn last: until all is drawn, buttons of the window before may linger and move the others
-        _question(tray, desk, sheet, rater, f"{plural(left, 'window')}{' or more' if waiting.more else ''} to review")
+        _question(tray, desk, sheet, rater, waiting)
         below = st.container()
         if sheet.model_version is not None:
             panel("What the model says", _model(sheet), version(sheet.model_version))
@@ -123,11 +123,26 @@ def _nothing(tray: Tray, desk: Desk, task: str, when_empty: str) -> None:
         st.button("Undo the last label", on_click=desk.undo, args=(tray,), shortcut="U")
 
 
-def _question(tray: Tray, desk: Desk, sheet: Sheet, rater: str, how_many: str) -> None:
+def _midnight() -> float:
+    """When the reader's day began, in Unix seconds."""
+    return datetime.now(browser_zone()).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def _progress(waiting: Waiting, later: int) -> tuple[str, Html]:
+    """How far the rater has come today: in words, and as a bar of what was there to do."""
+    share = waiting.given / max(1, waiting.given + waiting.left)
+    bar = Html(f'<i><b style="width:{100 * share:.1f}%"></b></i>')
+    words = f"{count(waiting.given)} labelled today, {plural(waiting.left - later, 'window')} left"
+    return words, tag("div", bar, "s-progress")
+
+
+def _question(tray: Tray, desk: Desk, sheet: Sheet, rater: str, waiting: Waiting) -> None:
     tone, word, why = REASONS.get(sheet.reason, ("quiet", sheet.reason, ""))
     asking = f"Was {sheet.task} there?" if sheet.verdicts else f"Which {sheet.task} do you see?"
+    words, bar = _progress(waiting, sum((sheet.task, window_id) in desk.skipped for window_id in waiting.window_ids))
     with st.container(border=True, key="answers", gap="small"):
-        heading(asking, how_many)
+        heading(asking, words)
+        st.html(bar)
         if sheet.reason:
             st.html(tag("div", joined([pill(tone, word), muted(f" {why}")]), "s-why"))
         if not rater:
