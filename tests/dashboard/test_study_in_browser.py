@@ -6,18 +6,20 @@ import re
 import signal
 import subprocess
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from sentry_proto.control import ControlClient
 from sentry_proto.keys import CONTROL, KeyFile
 from tests.dashboard import seeded_study
 from tests.dashboard.seeded_study import PICTURED, LiveAgents, SeededStudy
-from tests.dashboard.test_browser import CHROMIUM, browser, page, serving_key
-from tests.e2e.study import command, eventually, free_port
+from tests.dashboard.test_browser import CHROMIUM, PATIENCE_MS, browser, page, serving_key
+from tests.e2e.study import command, eventually, free_port, run
 
 __all__ = ["browser", "page"]
 
@@ -30,6 +32,7 @@ THIRTY, TWO_MINUTES_S = 30, 120.0
 LEAST_BETWEEN_S = 0.6
 """An answer as soon as a window appears is taken for the second half of a double click."""
 
+DRAWN = ".s-panel, .s-head, .s-title"
 SIZES = ((1440, 900), (1280, 720), (390, 844))
 
 
@@ -168,14 +171,152 @@ def test_a_choice_that_a_busy_trainer_leaves_unanswered_is_kept(
     expect(focus).to_be_checked()
 
 
-@pytest.mark.parametrize("where", ["", "alerts", "review", "rates", "models", "self-report?participant=P01"])
+PAGES = (
+    "", "alerts", "review", "rates", "models", "data-and-people", "audit-log", "system", "self-report?participant=P01",
+    "self-report?participant=P01&form=phq8",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("where", PAGES)
 def test_no_page_fails_or_is_wider_than_the_screen(page: Page, address: str, where: str) -> None:
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})
         page.goto(f"{address}/{where}")
-        expect(page.locator(".s-panel, .s-head, .s-title").first).to_be_visible()
+        expect(page.locator(DRAWN).first).to_be_visible()
         expect(page.locator("[data-testid=stException]")).to_have_count(0)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+FAINT = """(least) => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => {
+    const [r, g, b] = parts(colour).slice(0, 3).map((c) => c / 255).map(
+      (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = getComputedStyle(at).backgroundColor;
+      const [, , , opacity = 1] = parts(colour);
+      if (opacity > 0.9) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const contrast = (element) => {
+    const [one, two] = [getComputedStyle(element).color, behind(element)].map(light);
+    return (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+  };
+  const words = "h1, h2, .stHtml p, .stHtml td, .stHtml th, .stHtml dd, .s-muted, .s-pill";
+  const shown = [...document.querySelectorAll(words)].filter((one) => one.innerText && one.checkVisibility());
+  return shown.filter((one) => contrast(one) < least).map((one) => `${contrast(one).toFixed(1)}: ${one.innerText.slice(0, 60)}`);
+}"""
+"""Which words stand out too little from what is behind them, by the contrast ratio of WCAG 2."""
+
+LEAST_CONTRAST = 4.5
+
+
+@pytest.mark.parametrize("where", PAGES)
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_every_page_can_be_read_in_light_and_dark_and_on_a_phone(
+    browser: Browser, address: str, where: str, look: Literal["light", "dark"]
+) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=look)
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(f"{address}/{where}")
+    expect(page.locator(DRAWN).first).to_be_visible()
+    expect(page.locator("[data-testid=stException]")).to_have_count(0)
+    background = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 3 * 128) == (look == "dark"), background
+    assert page.evaluate(FAINT, LEAST_CONTRAST) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()
+
+
+def test_data_of_a_person_are_exported_and_that_is_written_down(
+    page: Page, address: str, control: ControlClient
+) -> None:
+    page.goto(f"{address}/data-and-people?of=P05")
+    expect(page.get_by_text("12 participants")).to_be_visible()
+    with page.expect_download() as fetched:
+        page.get_by_role("button", name="Export P05").click()
+    with zipfile.ZipFile(fetched.value.path()) as archive:
+        assert '"participant": "P05"' in archive.read("labels.jsonl").decode()
+    assert control.call("audit_log", action="export")[0]["participant"] == "P05"
+
+
+def test_a_link_made_on_the_page_lets_its_participant_answer_and_ends(
+    page: Page, address: str, control: ControlClient
+) -> None:
+    page.goto(f"{address}/data-and-people?of=P06")
+    page.get_by_role("button", name="Make a link").click()
+    made = page.locator("code").filter(has_text="self-report?link=")
+    expect(made).to_be_visible()
+    link = made.inner_text().strip()
+    assert link.startswith(f"{address}/self-report?link=link-")
+    theirs = page.context.new_page()
+    theirs.goto(link)
+    expect(theirs.get_by_text("Answers of P06")).to_be_visible()
+    expect(theirs.get_by_role("link", name="Overview")).to_have_count(0)
+    theirs.get_by_label("A sentence in your own words").fill("I slept badly.")
+    theirs.get_by_role("button", name="Send it").click()
+    expect(theirs.get_by_text("last sentence stored:")).to_be_visible()
+    expect(theirs.get_by_label("A sentence in your own words")).to_have_value("")
+    theirs.close()
+
+    page.reload()
+    page.get_by_text("Read the answers").click()
+    expect(page.get_by_text("I slept badly.")).to_be_visible()
+    page.get_by_role("button", name="End the link").click()
+    expect(page.get_by_text("P06 has no link to answer by.")).to_be_visible()
+    page.goto(link)
+    expect(page.get_by_text("This link is not valid any more")).to_be_visible()
+    page.goto(f"{address}/audit-log")
+    for did in ("made a link", "ended a link", "read answers", "answered"):
+        expect(page.get_by_role("cell", name=did, exact=True).first).to_be_visible()
+
+
+def test_a_person_is_erased_after_the_name_was_typed(page: Page, address: str, control: ControlClient) -> None:
+    page.goto(f"{address}/data-and-people?of=P12")
+    erase = page.get_by_role("button", name="Erase P12")
+    expect(erase).to_be_disabled()
+    field = page.get_by_label("Type P12 to confirm")
+    field.fill("P12")
+    field.press("Enter")
+    erase.click()
+    expect(page.get_by_text(re.compile(r"^Erased: "))).to_be_visible()
+    expect(page.get_by_text("11 participants")).to_be_visible()
+    assert "P12" not in {one["participant"] for one in control.call("participants")}
+
+
+def test_the_log_is_saved_as_a_file(page: Page, address: str, study: SeededStudy) -> None:
+    done = run("sentry-keys", "enroll", "lab-9", "--dir", study.home.folder, "--out", study.home.folder / "lab-9.key")
+    assert done.returncode == 0
+    page.goto(f"{address}/audit-log")
+    eventually(lambda: page.reload() or page.get_by_text("lab-9").count(), 20, "the log has the command")
+    with page.expect_download() as fetched:
+        page.get_by_role("button", name="Download as CSV").click()
+    text = Path(fetched.value.path()).read_text()
+    assert text.startswith("row,time,actor,role,action")
+    assert ",enroll,lab-9," in text
+    assert run("sentry-keys", "revoke", "lab-9", "--dir", study.home.folder).returncode == 0
+
+
+def test_the_system_page_says_what_is_wrong_and_how_much_room_there_is(page: Page, address: str) -> None:
+    page.goto(f"{address}/system")
+    expect(page.get_by_text("Disk free")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^lab-5 has been silent"))).to_be_visible()
+    expect(page.get_by_text("Signatures of the update repository")).to_be_visible()
+
+
+def test_a_card_can_be_read_and_the_rollout_seen(page: Page, address: str) -> None:
+    page.goto(f"{address}/models")
+    expect(page.get_by_text("Rollout", exact=True)).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("^lab-5 version 4 version 3"))).to_be_visible()
+    page.get_by_text("Read it here").click()
+    expect(page.get_by_role("heading", name="Heads, version 4")).to_be_visible()
+    with page.expect_download() as fetched:
+        page.get_by_role("button", name="Download", exact=True).click()
+    assert "## Limits" in Path(fetched.value.path()).read_text()
 
 
 def test_the_models_page_rolls_back_after_asking(page: Page, address: str, control: ControlClient) -> None:
