@@ -14,14 +14,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from benchmarks.dashboard_browser import ARGUMENTS, CHROMIUM, PATIENCE_S, Served, serving
 
 PAGES = {
     "overview": "", "alerts": "alerts?rater=R9", "review": "review?rater=R9", "rates": "rates", "models": "models",
     "data-and-people": "data-and-people", "audit-log": "audit-log", "system": "system",
-    "self-report": "self-report?participant=P01", "questionnaire": "self-report?participant=P01&form=phq8",
+    "self-report": "self-report?participant=P01",
 }  # fmt: skip
 """Name of a picture -> address of the page."""
 
@@ -74,8 +74,8 @@ def _take(served: Served, out: Path, sizes: Sequence[str], looks: Sequence[str])
 
 def _opened(browser: Browser, size: str, look: str) -> Page:
     width, height = map(int, size.split("x"))
-    dark = "dark" if look == "dark" else "light"
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=dark)
+    screen = ViewportSize(width=width, height=height)
+    page = browser.new_page(viewport=screen, color_scheme="dark" if look == "dark" else "light")
     page.set_default_timeout(1_000 * PATIENCE_S)
     return page
 

@@ -62,7 +62,7 @@ def _page() -> None:
 def _people(people: Sequence[Mapping[str, Any]]) -> Html:
     rows = (
         [tag("b", one["participant"]), _consent(one), count(one["windows"]), count(one["labels"]),
-         count(one["self_reports"]), count(one["remarks"]), PARTITIONS[one["partition"]]]
+         count(one["self_reports"]), count(one["remarks"]), tag("span", PARTITIONS[one["partition"]], "s-nowrap")]
         for one in people
     )  # fmt: skip
     heads = ("Who", "Consent", "Windows", "Labels", "Self-reports", "Remarks", "Used")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.active_learning.review.markup import Html, empty, joined, muted, pill, table, tag
+from training.active_learning.review.markup import Html, empty, joined, muted, pill, stacked, table, tag
 from training.active_learning.review.words import plural, version
 
 
@@ -13,7 +13,7 @@ def table_of(agents: Sequence[Mapping[str, Any]]) -> Html:
     """One row per enrolled agent."""
     if not agents:
         return empty("No agent is enrolled.", "On the trainer's machine: sentry-keys enroll NAME --out FILE.")
-    return table(("Agent", "Offered", "Runs", "", "Update"), map(_row, agents))
+    return table(("Agent", "Offered", "Runs", "Update"), map(_row, agents))
 
 
 def summary(agents: Sequence[Mapping[str, Any]]) -> str:
@@ -29,17 +29,16 @@ def _has_it(agent: Mapping[str, Any]) -> bool:
 
 
 def _row(agent: Mapping[str, Any]) -> list[object]:
-    name = tag("b", agent["name"])
-    role = pill("warn", "tries it first") if agent["canary"] else ""
+    name = stacked(tag("b", agent["name"]), "tries it before the others" if agent["canary"] else "")
     offered = version(agent["offered_version"])
     if not agent["seen"]:
-        return [name, offered, muted("never called"), role, ""]
+        return [name, offered, muted("never called"), ""]
     runs = version(agent["model_version"])
     running = pill("good", runs) if _has_it(agent) else pill("warn", runs)
-    silent = "" if agent["alive"] else muted(", silent now")
-    return [name, offered, joined([running, silent]), role, _update(agent["update_state"])]
+    return [name, offered, joined([running, "" if agent["alive"] else muted(", silent now")]), _update(agent)]
 
 
-def _update(state: str) -> Html:
+def _update(agent: Mapping[str, Any]) -> Html:
     """In the agent's own words: current, or why not."""
+    state = agent["update_state"]
     return muted(state) if state == "current" else pill("warn", state)

@@ -119,6 +119,18 @@ def _begin(name: str, ask: Ask, whose: dict[str, str]) -> None:
 
 def _sitting(diary: Diary, ask: Ask) -> None:
     forms = {questionnaire.name: questionnaire for questionnaire in diary.questionnaires}
+    shown = _chosen(diary, forms) if forms else MINUTE
+    st.fragment(_notice, run_every=REFRESH_S)(diary, ask, shown == MINUTE)
+    if shown == MINUTE:
+        for task in diary.minutes:
+            _question(diary, task)
+        _sentence(diary)
+    else:
+        _form(diary, forms[shown])
+
+
+def _chosen(diary: Diary, forms: Mapping[str, Questionnaire]) -> str:
+    """What to answer, which stands in the address, too."""
     names = [MINUTE, *forms]
     asked = st.query_params.get("form")
     shown = st.segmented_control(
@@ -131,13 +143,7 @@ def _sitting(diary: Diary, ask: Ask) -> None:
         format_func=partial(_tab, diary, forms),
     )
     st.query_params["form"] = str(shown)
-    st.fragment(_notice, run_every=REFRESH_S)(diary, ask, shown == MINUTE)
-    if shown == MINUTE:
-        for task in diary.minutes:
-            _question(diary, task)
-        _sentence(diary)
-    else:
-        _form(diary, forms[str(shown)])
+    return str(shown)
 
 
 def _tab(diary: Diary, forms: Mapping[str, Questionnaire], name: str) -> str:

@@ -169,8 +169,11 @@ class TestModels:
         ]  # fmt: skip
         text = words(open_page("models"))
         assert "Rollout 1 agent behind, 1 never called" in text
-        for row in ("lab-1 version 3 version 2 tries it first fetching version 3", "lab-2 version 2 version 2 current",
-                    "lab-9 version 2 never called"):  # fmt: skip
+        for row in (
+            "lab-1 tries it before the others version 3 version 2 fetching version 3",
+            "lab-2 version 2 version 2 current",
+            "lab-9 version 2 never called",
+        ):
             assert row in text
         trainer.agents = [agent()]
         assert "every agent runs what it is offered" in words(open_page("models"))
