@@ -9,13 +9,14 @@ dashboard, commands --control--> ControlApi: labels, lists, rates
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import zmq
 
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CHECK_EVERY_S = 1.0
+HANGING_EXIT = 70
 
 
 @dataclass(frozen=True)
@@ -90,20 +92,36 @@ class Settings:
         )
 
 
+class Stage(Protocol):
+    """A part of the trainer with a thread of its own."""
+
+    name: str
+
+    def is_alive(self) -> bool:
+        """Whether its thread lives."""
+
+    def stalled(self, now: float) -> bool:
+        """Whether it hangs, at `now` in monotonic seconds."""
+
+
 @dataclass(frozen=True)
 class Trainer:
-    """A running trainer: where it listens, the threads it consists of, and what it knows."""
+    """A running trainer: where it listens, the stages it consists of, and what it knows."""
 
     endpoints: Endpoints
-    threads: tuple[threading.Thread, ...]
+    stages: tuple[Stage, ...]
     store: Store
     fleet: Fleet
 
     def check(self) -> None:
         """Raise if a thread has died of a bug: better a restart than a trainer that is half deaf."""
-        for thread in self.threads:
-            if not thread.is_alive():
-                raise RuntimeError(f"the thread {thread.name!r} has died")
+        for stage in self.stages:
+            if not stage.is_alive():
+                raise RuntimeError(f"the thread {stage.name!r} has died")
+
+    def hanging(self, now: float) -> list[str]:
+        """The stages that live and no longer go on, at `now` in monotonic seconds."""
+        return [stage.name for stage in self.stages if stage.stalled(now)]
 
     def follow(self) -> None:
         """Look who has called another process on the same database (`ingest_only`)."""
@@ -139,7 +157,7 @@ def running(settings: Settings) -> Iterator[Trainer]:
         fleet = Fleet(store.last_heartbeats())
         context: Context = zmq.Context()
         stack.callback(context.term)
-        _closing(stack, Gatekeeper(context, allowed, (AGENT, CONTROL)), Gatekeeper.close)
+        gatekeeper = _closing(stack, Gatekeeper(context, allowed, (AGENT, CONTROL)), Gatekeeper.close)
 
         ends, secret = server.endpoints, server.secret
         intake = Intake(
@@ -177,7 +195,7 @@ def running(settings: Settings) -> Iterator[Trainer]:
         ahead.start()
         stack.callback(ahead.join)
         stack.enter_context(offering(settings.metrics, _collector(store, intake, fleet, allowed, learner)))
-        yield Trainer(ends, threads, store, fleet)
+        yield Trainer(ends, (gatekeeper, *threads), store, fleet)
         log.info("ending; %s", dict(intake.counts) or "no agent called")
 
 
@@ -204,10 +222,19 @@ def serve(settings: Settings, ended: threading.Event, announce: Callable[[Endpoi
         announce(trainer.endpoints)
         while True:
             trainer.check()
+            if hanging := trainer.hanging(time.monotonic()):
+                _end_at_once(hanging)
             trainer.follow()
             alive.passed(time.monotonic())
             if ended.wait(CHECK_EVERY_S):
                 break
+
+
+def _end_at_once(hanging: list[str]) -> None:
+    """End without waiting for threads that hang; whoever started the trainer starts it anew, and all is on the disk."""
+    log.critical("%s no longer goes on: the trainer ends, to be started anew", ", ".join(hanging))
+    logging.shutdown()
+    os._exit(HANGING_EXIT)
 
 
 def _closing(stack: ExitStack, resource: T, close: Callable[[T], None]) -> T:

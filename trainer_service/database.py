@@ -4,7 +4,7 @@ Both promise the same:
 
                                            SQLite                    PostgreSQL
     what is written is on the disk         synchronous=FULL          its default
-    writers wait instead of failing        BEGIN IMMEDIATE           an advisory lock until the transaction ends
+    writers wait (5 s) for one another     BEGIN IMMEDIATE           an advisory lock until the transaction ends
     a reader has one consistent view       WAL                       REPEATABLE READ
 
 One writer at a time is no loss: a commit takes in whatever has arrived. It keeps the numbers of rows in the order in
@@ -108,5 +108,6 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction that no other writer overlaps, durable when the block ends and undone if it raises."""
     with engine.execution_options(**_WRITES.get(engine.dialect.name, {})).begin() as connection:
         if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
         yield connection

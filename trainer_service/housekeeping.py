@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sentry_proto.errors import StorageError
+from sentry_proto.watchdog import Progress
 from trainer_service import audit, journal, retention
 from trainer_service.audit import BY_ITSELF, Entry
 from trainer_service.roles import Actor
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 DAY_S = 86_400.0
 LOOK_EVERY_S = 2.0
+PATIENCE_S = 600.0
+"""The longest that one look may take: the first retention of a store of years."""
 
 
 def remove_expired(store: Store, days: float, now: float, actor: Actor) -> dict[str, int]:
@@ -46,7 +49,7 @@ class Housekeeping(threading.Thread):
         self._store, self._journal = store, written_down
         self._retention_days = retention_days
         self._on_removed = on_removed
-        self._ending = threading.Event()
+        self._ending, self._progress = threading.Event(), Progress(PATIENCE_S)
         self._taken_in, self._next_retention = 0, 0.0
 
     def stop(self) -> None:
@@ -55,9 +58,14 @@ class Housekeeping(threading.Thread):
         if self.ident is not None:
             self.join()
 
+    def stalled(self, now: float) -> bool:
+        """Whether it hangs, at `now` in monotonic seconds."""
+        return self._progress.stalled(now)
+
     def run(self) -> None:
         """Look again and again."""
         while not self._ending.is_set():
+            self._progress.passed()
             self.look(time.time(), time.monotonic())
             self._ending.wait(LOOK_EVERY_S)
 

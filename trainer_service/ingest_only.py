@@ -13,6 +13,7 @@ by the heartbeats in the database (`Fleet.follow`).
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -40,6 +41,7 @@ from trainer_service.store import Store
 log = logging.getLogger(__name__)
 
 ASK_EVERY_S = 1.0
+HANGING_EXIT = 70
 SAVE_EVERY_S = 0.5
 """The trainer looks once a second who was heard here, and calls an agent gone after `limits.PEER_DEAD_S`."""
 
@@ -105,6 +107,9 @@ def serve(settings: Settings, ended: threading.Event, announce: Callable[[str], 
         while True:
             if not ingest.is_alive():
                 raise RuntimeError("the thread that takes in records has died")
+            if ingest.stalled(time.monotonic()):
+                log.critical("the thread that takes in records no longer goes on: this process ends")
+                os._exit(HANGING_EXIT)
             alive.passed(time.monotonic())
             away = _ask(offers, trainer, ingest, away)
             if ended.wait(ASK_EVERY_S):

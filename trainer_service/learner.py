@@ -24,6 +24,7 @@ from sqlalchemy import Connection, select
 
 from sentry_proto.errors import InputError, RequestRefused, SentryError, StorageError
 from sentry_proto.tasks import Task
+from sentry_proto.watchdog import Progress
 from trainer_service import policy, registry, schema, stream_feed
 from trainer_service.audit import Entry
 from trainer_service.canary import BACK, PASS, WAIT
@@ -47,6 +48,10 @@ LOOK_EVERY_S = 60.0
 
 TRIAL_LOOK_EVERY_S = 0.5
 """How often while a version is tried."""
+
+PATIENCE_S = 120.0
+SIGN_S = 5.0
+"""It gives a sign this often while it waits, and hangs if it gave none for so much longer."""
 
 PUBLISH_WAIT_S = 8.0
 """How long somebody who asked for a publication waits for it."""
@@ -120,6 +125,8 @@ class Learner(threading.Thread):
         self._drifted: float | None = None
         self._next_renewal = 0.0
         self._renewed = self._outbid = False
+        self._progress = Progress(PATIENCE_S)
+        worker.on_wait = self._progress.passed
         self.personal = PersonalOffsets(store, tasks)
         self._born = time.time()
         self.rollout = rollout or Rollout(store, publisher)
@@ -149,6 +156,10 @@ class Learner(threading.Thread):
     def audit_probability(self, now: float) -> float:
         """How likely agents should send a window at random; 0 wishes for nothing."""
         return policy.audit_probability(now, self._drifted)
+
+    def stalled(self, now: float) -> bool:
+        """Whether it hangs, at `now` in monotonic seconds; a job of the worker has its own limit."""
+        return self._progress.stalled(now)
 
     def nudge(self) -> None:
         """Labels have changed."""
@@ -205,6 +216,7 @@ class Learner(threading.Thread):
     def run(self) -> None:
         """Serve requests until stopped."""
         while not self._stopping:
+            self._progress.passed()
             self._renew()
             batch = self._next_batch()
             for request in batch:
@@ -220,10 +232,16 @@ class Learner(threading.Thread):
 
     def _next_batch(self) -> list[_Look | _Publish | _Stop]:
         """Wait for a request, and take those with it that come within the debounce time."""
-        try:
-            batch = [self._requests.get(timeout=TRIAL_LOOK_EVERY_S if self.rollout.trial else self._look_every_s)]
-        except queue.Empty:
-            return [_Look()] if self._retrain_every_s and not self.rollout.trial else []
+        until = time.monotonic() + (TRIAL_LOOK_EVERY_S if self.rollout.trial else self._look_every_s)
+        while True:
+            self._progress.passed()
+            left = until - time.monotonic()
+            try:
+                batch = [self._requests.get(timeout=min(max(left, 0.0), SIGN_S))]
+                break
+            except queue.Empty:
+                if left <= SIGN_S:
+                    return [_Look()] if self._retrain_every_s and not self.rollout.trial else []
         if isinstance(batch[0], _Look):
             time.sleep(DEBOUNCE_S)
         while not self._requests.empty():

@@ -15,8 +15,9 @@ import zmq
 
 from sentry_proto import limits
 from sentry_proto.codec import encode_trainer_frame
-from sentry_proto.curve import peer_key, server_socket
+from sentry_proto.curve import PATIENCE_S, peer_key, server_socket
 from sentry_proto.keys import AGENT, CONTROL
+from sentry_proto.watchdog import Progress
 from trainer_service.enrolment import Enrolment
 from trainer_service.fleet import Moment
 from trainer_service.ingest import Intake, Message, Reply
@@ -34,6 +35,9 @@ SAVE_AT_ONCE = 50
 """Agents whose heartbeats are saved in one go; the others wait for the next round, so that no round takes long."""
 
 REFRESH_EVERY_S = 1.0
+
+CONTROL_PATIENCE_S = 120.0
+"""An import of many labels or an erasure may rightly take long."""
 
 Socket = zmq.Socket[bytes]
 Context = zmq.Context[Socket]
@@ -55,7 +59,12 @@ class SocketThread(threading.Thread):
     def __init__(self, name: str, context: Context, endpoint: str, secret: str, role: str, largest: int) -> None:
         super().__init__(name=name, daemon=True)
         self._stopping = threading.Event()
+        self._progress = Progress(CONTROL_PATIENCE_S if role == CONTROL else PATIENCE_S)
         self.socket = server_socket(context, bind_address(endpoint), secret, role, largest)
+
+    def stalled(self, now: float) -> bool:
+        """Whether it hangs, at `now` in monotonic seconds."""
+        return self._progress.stalled(now)
 
     def stop(self) -> None:
         """Ask the thread to end, and wait until its socket is closed."""
@@ -79,6 +88,7 @@ class SocketThread(threading.Thread):
     def arrived(self, most: int) -> Iterator[Message]:
         """The messages that wait now; those of a wrong number of parts are dropped."""
         for _ in range(most):
+            self._progress.passed()
             try:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
@@ -134,6 +144,7 @@ class IngestThread(SocketThread):
         next_pulse = next_save = next_refresh = 0.0
         unsaved = 0
         while not self._stopping.is_set():
+            self._progress.passed()
             ready = dict(poller.poll(TICK_MS))
             now = _moment()
             if now.monotonic >= next_refresh:
@@ -185,6 +196,7 @@ class RequestThread(SocketThread):
     def serve(self) -> None:
         """Receive, look the key up, answer."""
         while not self._stopping.is_set():
+            self._progress.passed()
             if not self.socket.poll(TICK_MS):
                 continue
             for message in self.arrived(ROUND_LARGEST):

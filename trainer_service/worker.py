@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 
@@ -20,6 +21,9 @@ from trainer_service.database import Database
 from trainer_service.jobs import Failure, Job, Outcome
 
 log = logging.getLogger(__name__)
+
+PATIENCE_S = 900.0
+LOOK_S = 1.0
 
 NICENESS = 10
 """Of the process: agents and pages, which somebody waits for, go first on a busy machine."""
@@ -36,9 +40,17 @@ class Worker:
         database: where the store is.
         tasks: what the heads estimate.
         backbone: digest of the expression model that agents run, empty for the shipped one.
+        patience_s: how long one job may take.
+
+    Attributes:
+        on_wait: called every second while a job is waited for.
     """
 
-    def __init__(self, database: Database, tasks: Sequence[Task], backbone: str = "") -> None:
+    def __init__(
+        self, database: Database, tasks: Sequence[Task], backbone: str = "", patience_s: float = PATIENCE_S
+    ) -> None:
+        self._patience_s = patience_s
+        self.on_wait: Callable[[], None] = lambda: None
         self._arguments = (database, tuple(tasks), backbone)
         self._spawn = multiprocessing.get_context("spawn")
         self._closed = False
@@ -64,12 +76,23 @@ class Worker:
             self._start()
         try:
             self._pipe.send(job)
+            self._wait()
             answer: Outcome | Failure = self._pipe.recv()
         except (OSError, EOFError) as error:
             raise LearnerFailed("the learner's process has ended unexpectedly") from error
         if isinstance(answer, Failure):
             raise LearnerFailed(answer.words)
         return answer
+
+    def _wait(self) -> None:
+        """Until there is an answer or the process has ended; one that takes too long is ended."""
+        deadline = time.monotonic() + self._patience_s
+        while not self._pipe.poll(LOOK_S):
+            self.on_wait()
+            if time.monotonic() > deadline:
+                self._process.kill()
+                self._process.join()
+                raise LearnerFailed(f"the learner's process gave no answer in {self._patience_s:g} s and was ended")
 
     def close(self) -> None:
         """End the process at once; a job in progress fails."""

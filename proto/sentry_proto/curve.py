@@ -7,6 +7,8 @@ time out and a `ConnectionWatch` turns the socket's own events into words.
 
 from __future__ import annotations
 
+import time
+
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
@@ -25,11 +27,18 @@ _WATCHED = (
 )
 
 
+PATIENCE_S = 20.0
+"""A stage that serves agents and gives no sign for so long hangs."""
+
+
 class Gatekeeper:
     """The ZAP handler: lets a key in if the allow-list has it for the role that is the socket's ZAP domain."""
 
+    name = "gatekeeper"
+
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], allowed: AllowList, roles: tuple[str, ...]) -> None:
         self._allowed = allowed
+        self._busy_since: float | None = None
         self._thread = ThreadAuthenticator(context)
         self._thread.start()
         for role in roles:
@@ -37,10 +46,25 @@ class Gatekeeper:
 
     def callback(self, domain: str, key: bytes) -> bool:
         """Called by pyzmq with the socket's domain and the client's Z85 public key."""
-        return self._allowed.name_of(key.decode("ascii"), domain) is not None
+        self._busy_since = time.monotonic()
+        allowed = self._allowed.name_of(key.decode("ascii"), domain) is not None
+        self._busy_since = None
+        return allowed
+
+    def is_alive(self) -> bool:
+        """Whether its thread lives; without it nobody is let in."""
+        return self._thread.is_alive()
+
+    def stalled(self, now: float) -> bool:
+        """Whether it has been at one question for too long, at `now` in monotonic seconds."""
+        since = self._busy_since
+        return since is not None and now - since > PATIENCE_S
 
     def close(self) -> None:
         """Stop; from now on nobody is let in."""
+        if not self.is_alive():
+            self._thread.pipe.close(0)  # to a thread that has died, nothing can be said
+            self._thread.pipe = None  # type: ignore[assignment]
         self._thread.stop()
 
 

@@ -1,9 +1,9 @@
 """Tells systemd that a service works, by sd_notify(3): a line of text to a datagram socket.
 
 The watchdog is fed only by work that is done: the agent's when a frame has passed through all of the chain, the
-trainer's when all its threads live. A process that merely lives, with one stage in a deadlock, or a reader of which
-nothing is heard, is restarted after `WatchdogSec`. An agent whose reader says that the camera is gone is left alone:
-nothing can pass then, and a restart brings no camera back. Without systemd all this does nothing.
+trainer's when all its stages go on (`Progress`). A process that merely lives, with one stage in a deadlock, or a reader
+of which nothing is heard, is restarted after `WatchdogSec`. An agent whose reader says that the camera is gone is left
+alone: nothing can pass then, and a restart brings no camera back. Without systemd nobody is told.
 """
 
 from __future__ import annotations
@@ -11,7 +11,28 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Mapping
+
+
+class Progress:
+    """When a stage was last seen to go on; written by the stage, read by whoever feeds the watchdog.
+
+    Args:
+        patience_s: the longest that it may rightly take from one sign to the next.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._last = time.monotonic()
+
+    def passed(self) -> None:
+        """The stage goes on."""
+        self._last = time.monotonic()
+
+    def stalled(self, now: float) -> bool:
+        """Whether it has given no sign for too long, at `now` in monotonic seconds."""
+        return now - self._last > self._patience_s
 
 
 class Watchdog:

@@ -18,7 +18,7 @@ from edge_agent.observer import Observer
 from edge_agent.outbox import Scored
 from edge_agent.sources import Frame
 from edge_agent.state import State
-from edge_agent.watch import Watch
+from edge_agent.watch import NoTrial, Watch
 from perception.pictures import Image
 from perception.pipeline import FeaturePipeline
 from sentry_proto.tasks import DEFAULT_TASKS, STRESS
@@ -75,7 +75,7 @@ def watched(story: Story) -> tuple[list[Alert], dict[str, int]]:
 
     face, stop, permit = OneFace(), threading.Event(), Permit(ConsentBook(Path(os.devnull)), None, PUPPET_CONSENT)
     source, state = Acted(story, face), State(heads=Heads(bundle(bias=20.0), DEFAULT_TASKS))
-    watch = Watch(Observer(Selector(np.random.default_rng(0), 0.0, 0.0)), state, permit, spool, lambda version: None)
+    watch = Watch(Observer(Selector(np.random.default_rng(0), 0.0, 0.0)), state, permit, spool, NoTrial())
     pipeline = FeaturePipeline(stand_in(face), "", "")
     loop = Loop(source, DirectCapture(source), pipeline, watch, state, permit, None, stop)
     loop.run()

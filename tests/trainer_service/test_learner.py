@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -339,3 +341,17 @@ def test_signatures_of_a_wrong_clock_are_renewed_soon_and_a_renewal_that_failed_
             eventually(lambda: publisher.fresh(datetime.now(UTC)), 30, "it signs once there is room")
     finally:
         learner.stop()
+
+
+def test_a_job_that_takes_too_long_ends_the_process_and_the_next_is_done_by_another(store: Store) -> None:
+    worker, waited = Worker(store.database, DEFAULT_TASKS), []
+    worker.ask(Prepare())
+    worker.on_wait = lambda: waited.append(time.monotonic())
+    worker._patience_s = 3.0
+    os.kill(worker._process.pid or 0, signal.SIGSTOP)
+    with pytest.raises(LearnerFailed, match="gave no answer in 3 s and was ended"):
+        worker.ask(Prepare())
+    assert len(waited) >= 2
+    worker._patience_s = 60.0
+    assert worker.ask(Prepare()).stocks
+    worker.close()
