@@ -133,6 +133,9 @@ class Ingestion:
     fleet: Fleet
     intake: Intake
     thread: IngestThread
+    context: Context
+    allowed: Enrolment
+    gatekeeper: Gatekeeper
     model_version: int = 0
     audit: float = 0.0
 
@@ -151,7 +154,7 @@ def ingestion(home: Home, store: Store) -> Iterator[Ingestion]:
     fleet = Fleet({})
     intake = Intake(store, fleet, allowed, DEFAULT_TASKS, lambda _: running.model_version, lambda _: running.audit)
     thread = IngestThread(context, server.endpoints.ingest, server.secret, intake, allowed)
-    running = Ingestion(home, store, fleet, intake, thread)
+    running = Ingestion(home, store, fleet, intake, thread, context, allowed, gatekeeper)
     thread.start()
     yield running
     thread.stop()

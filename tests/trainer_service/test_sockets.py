@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import zmq
@@ -10,7 +11,7 @@ from sqlalchemy import select
 
 from sentry_proto import sentry_pb2 as pb
 from sentry_proto.curve import ConnectionWatch, Gatekeeper, client_socket, server_socket, watched_client_socket
-from sentry_proto.keys import AGENT, KeyFile
+from sentry_proto.keys import AGENT, CONTROL, KeyFile
 from sentry_proto.types import Ack, Pulse, Refusal, Welcome
 from tests.e2e.study import free_port
 from tests.sentry_proto.records import heartbeat, window
@@ -49,14 +50,99 @@ def test_publication_is_told_at_once(ingestion: Ingestion, call: Call) -> None:
     assert time.monotonic() - started < 0.5
 
 
+FETCH = pb.FetchRequest(path="metadata/1.root.json").SerializeToString()
+ASK = pb.ControlRequest(request_id="r", method="status", params="{}").SerializeToString()
+
+
+@pytest.fixture
+def all_three(ingestion: Ingestion) -> Iterator[dict[str, list[bytes]]]:
+    """The updates and the control socket beside that of ingest; yields what each has answered to."""
+    heard: dict[str, list[bytes]] = {"updates": [], "control": []}
+    server = keyring.load_server_key(ingestion.home)
+    threads = []
+    for name, role in (("updates", AGENT), ("control", CONTROL)):
+
+        def answer(data: bytes, _who: str, name: str = name) -> bytes:
+            heard[name].append(data)
+            return data
+
+        endpoint = getattr(server.endpoints, name)
+        threads.append(RequestThread(name, ingestion.context, endpoint, server.secret, role, ingestion.allowed, answer))
+        threads[-1].start()
+    yield heard
+    for thread in threads:
+        thread.stop()
+
+
+@contextmanager
+def connected(key: KeyFile, endpoint: str) -> Iterator[zmq.Socket[bytes]]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = client_socket(context, endpoint, key)
+    yield socket
+    socket.close(0)
+    context.term()
+
+
 @pytest.mark.promise("S2")
-def test_an_unknown_key_is_let_in_nowhere(ingestion: Ingestion, call: Call) -> None:
+@pytest.mark.parametrize("place", ["ingest", "updates", "control"])
+def test_an_unknown_key_is_let_in_nowhere(ingestion: Ingestion, all_three: dict[str, list[bytes]], place: str) -> None:
     enrolled = ingestion.enroll("lab-1")
     public, secret = (key.decode() for key in zmq.curve_keypair())
-    stranger = call(dataclasses.replace(enrolled, public=public, secret=secret))
-    with pytest.raises(zmq.Again):
-        stranger.hello()
+    stranger = dataclasses.replace(enrolled, public=public, secret=secret)
+    with connected(stranger, getattr(enrolled.endpoints, place)) as socket, pytest.raises(zmq.Again):
+        socket.send(b"anything")
     assert ingestion.intake.counts.total() == 0
+    assert all_three == {"updates": [], "control": []}
+
+
+@pytest.mark.promise("S2")
+@pytest.mark.parametrize(("place", "request_"), [("updates", FETCH), ("control", ASK)], ids=["updates", "control"])
+def test_a_revoked_key_gets_no_answer_on_a_standing_connection_nor_a_new_one(
+    ingestion: Ingestion, all_three: dict[str, list[bytes]], place: str, request_: bytes
+) -> None:
+    agent = ingestion.enroll("lab-1")
+    key = agent if place == "updates" else keyring.load_control_key(ingestion.home)
+    endpoint = getattr(key.endpoints, place)
+    with connected(key, endpoint) as socket:
+        socket.send(request_)
+        assert socket.poll(5_000)
+        socket.recv()
+        keyring.revoke(ingestion.home, key.name, NOW)
+        revoked = time.monotonic()
+        while socket.poll(0) or time.monotonic() - revoked < 5:
+            socket.send(request_)
+            if not socket.poll(300):
+                break
+            socket.recv()
+        assert time.monotonic() - revoked < 5
+        known = len(all_three[place])
+        socket.send(request_)
+        assert not socket.poll(300)
+        assert len(all_three[place]) == known
+    with connected(key, endpoint) as socket, pytest.raises(zmq.Again):
+        socket.send(request_)
+
+
+@pytest.mark.promise("S2")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_gatekeeper_that_dies_while_it_runs_lets_nobody_in(
+    ingestion: Ingestion, all_three: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, control = ingestion.enroll("lab-1"), keyring.load_control_key(ingestion.home)
+    places = [(agent, agent.endpoints.ingest), (agent, agent.endpoints.updates), (control, control.endpoints.control)]
+    for key, endpoint in places:
+        with connected(key, endpoint) as socket:
+            socket.send(FETCH)  # enrolled: it is let in
+
+    def die(_domain: str, _key: bytes) -> bool:
+        raise SystemExit
+
+    monkeypatch.setattr(ingestion.gatekeeper, "callback", die)
+    assert ingestion.gatekeeper.is_alive()
+    for key, endpoint in places:
+        with connected(key, endpoint) as socket, pytest.raises(zmq.Again):
+            socket.send(FETCH)
+    assert not ingestion.gatekeeper.is_alive()
 
 
 def test_a_control_key_is_no_agent(ingestion: Ingestion, call: Call) -> None:
