@@ -80,11 +80,13 @@ SHARES: dict[str, tuple[list[int], float, float]] = {
     "two raters are not capped": ([90, 10], 0.9, 1.0),
     "three equal raters keep all": ([20, 20, 20], 1 / 3, 1.0),
     "five raters: twice an equal share": ([120, 20, 20, 20, 20], 0.4, 0.667),
+    "ten raters: twice an equal share": ([90] + [10] * 9, 0.2, 0.625),
     "twenty raters and one who did half": ([190] + [10] * 19, 0.1, 0.556),
     "half of all weight stays": ([960] + [2] * 20, 0.92, 0.5),
 }
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("case", SHARES)
 def test_no_rater_decides_alone(case: str) -> None:
     counts, share, left = SHARES[case]
