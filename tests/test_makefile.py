@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -22,7 +23,7 @@ LISTED = [f"{SLOW_RUNS if target.slow else RUNS} {name}" for name, target in TAR
 
 def make(folder: Path, target: str, fails: str) -> tuple[int, list[str], str]:
     """The exit status, the commands that ran, and what was said."""
-    stub = STUB.format(targets=" ".join(f"'{one}'" for one in LISTED), fails=fails)
+    stub = STUB.format(targets=shlex.join(LISTED), fails=fails)
     for name in ("python", "sentry-trainer"):
         program = folder / "venv" / "bin" / name
         program.parent.mkdir(parents=True, exist_ok=True)

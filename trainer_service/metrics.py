@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
@@ -11,6 +13,9 @@ from sqlalchemy import func, select
 from sentry_proto.metrics import offered
 from trainer_service import schema, views
 from trainer_service.store import Store
+
+UPDATE_TROUBLES = ("frozen", "refused", "failed")
+"""How an agent's words about its updates begin when they do not get through for a reason of their own."""
 
 
 class TrainerCollector:
@@ -53,6 +58,9 @@ class TrainerCollector:
             decisions.add_metric([verdict], number)
         yield decisions
         yield GaugeMetricFamily("sentry_trainer_model_version", "Published version", value=self._model_version())
+        if isinstance(self._store.database, Path):
+            free = shutil.disk_usage(self._store.database.parent).free
+            yield GaugeMetricFamily("sentry_trainer_disk_free_bytes", "Room on the disk of the store", value=free)
         yield from self._fleet()
 
     def _fleet(self) -> Iterator[Any]:
@@ -62,6 +70,11 @@ class TrainerCollector:
         waiting = GaugeMetricFamily("sentry_trainer_agent_waiting", "Records in its outbox", labels=["agent"])
         dropped = GaugeMetricFamily("sentry_trainer_agent_dropped", "Records it dropped, ever", labels=["agent"])
         version = GaugeMetricFamily("sentry_trainer_agent_model_version", "What it runs", labels=["agent"])
+        clock = GaugeMetricFamily("sentry_trainer_agent_clock_off_seconds", "Its clock before ours", labels=["agent"])
+        error = GaugeMetricFamily("sentry_trainer_agent_error", "1 for an agent that tells of one", labels=["agent"])
+        updates = GaugeMetricFamily(
+            "sentry_trainer_agent_updates", "1 for the trouble that its updates have", labels=["agent", "trouble"]
+        )
         for agent in self._agents():
             name = [agent["name"]]
             alive.add_metric(name, float(agent["alive"]))
@@ -69,7 +82,11 @@ class TrainerCollector:
                 waiting.add_metric(name, agent["spooled"])
                 dropped.add_metric(name, agent["dropped"])
                 version.add_metric(name, agent["model_version"])
-        yield from (alive, waiting, dropped, version)
+                clock.add_metric(name, agent["clock_off_s"])
+                error.add_metric(name, float(bool(agent["error"])))
+                for trouble in UPDATE_TROUBLES:
+                    updates.add_metric([*name, trouble], float(agent["update_state"].startswith(trouble)))
+        yield from (alive, waiting, dropped, version, clock, error, updates)
 
 
 def offering(address: tuple[str, int] | None, collector: TrainerCollector) -> Any:

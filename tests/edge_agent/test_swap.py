@@ -1,4 +1,4 @@
-"""S4 while an agent works: how long scoring pauses when heads are exchanged, and a kill in the middle of an exchange."""
+"""S4 while an agent works: how long scoring pauses when heads are exchanged, and a kill amid an exchange."""
 
 from __future__ import annotations
 

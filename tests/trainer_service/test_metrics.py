@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,10 +30,12 @@ def test_prometheus_reads_what_the_trainer_knows(store: Store) -> None:
     store.ingest([arrival(window(hex_id(1)), 1)], 0.0)
     decide(store)
     fleet = Fleet({})
-    fleet.heard("lab-1", heartbeat(), Moment(time.time(), time.monotonic()))
+    now = time.time()
+    fleet.heard("lab-1", heartbeat(time=now + 90, update_state="frozen: signatures"), Moment(now, time.monotonic()))
+    fleet.heard("lab-3", heartbeat(time=now, error="the disk is full"), Moment(now, time.monotonic()))
 
     def agents() -> list[dict[str, Any]]:
-        return fleet.describe(["lab-1", "lab-2"], Moment(time.time(), time.monotonic()))
+        return fleet.describe(["lab-1", "lab-2", "lab-3"], Moment(time.time(), time.monotonic()))
 
     collector = TrainerCollector(store, {"acked items": 7}, agents, lambda: 3)
     with offered(collector, LOCAL, 0) as port, urllib.request.urlopen(f"http://{LOCAL}:{port}/metrics") as reply:
@@ -45,8 +48,14 @@ def test_prometheus_reads_what_the_trainer_knows(store: Store) -> None:
         "sentry_trainer_model_version 3.0",
         'sentry_trainer_agent_alive{agent="lab-1"} 1.0',
         'sentry_trainer_agent_alive{agent="lab-2"} 0.0',
+        'sentry_trainer_agent_updates{agent="lab-1",trouble="frozen"} 1.0',
+        'sentry_trainer_agent_updates{agent="lab-3",trouble="frozen"} 0.0',
+        'sentry_trainer_agent_clock_off_seconds{agent="lab-1"} 90.0',
+        'sentry_trainer_agent_error{agent="lab-1"} 0.0',
+        'sentry_trainer_agent_error{agent="lab-3"} 1.0',
     ):
         assert f"{line}\n" in page
+    assert ("sentry_trainer_disk_free_bytes" in page) == isinstance(store.database, Path)
     assert "P01" not in page
 
 
