@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,15 @@ from tests.e2e.study import Study, command, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.shared]
 
-WATCHED = "trace=connect,sendto,sendmsg,openat,write,pwrite64,writev"
+SENDING = ("connect", "sendto", "sendmsg", "sendmmsg")
+WRITING = ("write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg", "sendmmsg")
+UNSEEN = ("sendfile", "splice", "tee", "vmsplice", "copy_file_range", "io_uring_setup", "process_vm_writev")
+"""Calls that move bytes which strace does not show: none may be used."""
+
+WATCHED = f"trace=%network,openat,{','.join({*SENDING, *WRITING, *UNSEEN})}"
+
+
+HOW = ("-f", "-qq", "-s", "65536", "-xx", "-e", WATCHED)
 
 
 @pytest.fixture
@@ -45,7 +54,7 @@ def traced_run(strace: str, study: Study, video: Path) -> str:
         study.data_dir("lab-1"), "--speed", "max", "--fps", 5, "--duration", 50, "--loop", "--audit", 1, "--json",
     )  # fmt: skip
     done = subprocess.run(
-        [strace, "-f", "-qq", "-s", "65536", "-xx", "-e", WATCHED, "-o", str(trace), *agent],
+        [strace, *HOW, "-o", str(trace), *agent],
         env={
             name: value for name, value in os.environ.items() if name != "CI"
         },  # some libraries phone home only outside it
@@ -56,12 +65,33 @@ def traced_run(strace: str, study: Study, video: Path) -> str:
     )
     assert done.returncode == 0, done.stderr
     eventually(lambda: study.status()["windows"] >= 1, 10, "windows arrive, so there was something to leak")
-    return trace.read_text()
+    return whole(trace.read_text())
+
+
+def whole(trace: str) -> str:
+    """The trace with calls that another thread interrupted put together again."""
+    begun: dict[tuple[str, str], str] = {}
+    lines = []
+    for line in trace.splitlines():
+        if found := re.match(r"(\d+) +(\w+)\((.*) <unfinished \.\.\.>$", line):
+            begun[found[1], found[2]] = found[3]
+        elif found := re.match(r"(\d+) +<\.\.\. (\w+) resumed>(.*)$", line):
+            lines.append(f"{found[1]} {found[2]}({begun.pop((found[1], found[2]), '')}{found[3]}")
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def addressed(trace: str) -> set[tuple[str, int]]:
+    """Where anything was sent or connected to, on the internet or on this machine by a name: family, and port or 0."""
+    calls = re.findall(rf"^\d+ +(?:{'|'.join(SENDING)})\((.*)$", trace, re.M)
+    places = (re.findall(r"sa_family=(AF_\w+)(?:, sin6?_port=htons\((\d+)\))?", call) for call in calls)
+    return {(family, int(port or 0)) for found in places for family, port in found if family != "AF_NETLINK"}
 
 
 def written(trace: str) -> bytes:
     """Everything the agent wrote to files and sockets, one line a call."""
-    calls = re.findall(r"(?:write|pwrite64|writev|sendto|sendmsg)\((.*)\) += \d+$", trace, re.M)
+    calls = re.findall(rf"^\d+ +(?:{'|'.join(WRITING)})\((.*)\) += \d+$", trace, re.M)
     chunks = (re.findall(r'"((?:\\x[0-9a-f]{2})+)"', call) for call in calls)
     return b"\n".join(bytes.fromhex("".join(parts).replace("\\x", "")) for parts in chunks)
 
@@ -78,14 +108,32 @@ def pixel_runs(video: Path, every: int = 20, pixels: int = 24) -> Iterator[bytes
                     yield run.tobytes()
 
 
+LOOK_UPS = {
+    "sendto": "s.sendto(b'who is there', ('127.0.0.1', 53))",
+    "sendmsg": "s.sendmsg([b'who is there'], [], 0, ('127.0.0.1', 53))",
+}
+
+
+@pytest.mark.parametrize("call", LOOK_UPS)
+def test_the_watch_sees_a_look_up_without_a_connection(strace: str, tmp_path: Path, call: str) -> None:
+    """Otherwise its silence would show nothing."""
+    code = f"import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); {LOOK_UPS[call]}"
+    trace = tmp_path / "trace.txt"
+    subprocess.run([strace, *HOW, "-o", str(trace), sys.executable, "-c", code], check=True, timeout=60)
+    seen = whole(trace.read_text())
+    assert ("AF_INET", 53) in addressed(seen)
+    assert b"who is there" in written(seen)
+
+
 @pytest.mark.promise("P1", "P3")
 def test_no_pixel_leaves_and_nobody_else_is_called(strace: str, study: Study, shared_dir: Path) -> None:
     video = shared_dir / "videos" / "pyfeat_single_face.mp4"
     trace = traced_run(strace, study, video)
 
-    called = {int(port) for port in re.findall(r"connect\(.*?sin6?_port=htons\((\d+)\)", trace)}
     endpoints = KeyFile.load(study.trainer_dir / "control.key", CONTROL).endpoints
-    assert called == {int(address.rsplit(":", 1)[1]) for address in (endpoints.ingest, endpoints.updates)}
+    ours = {int(address.rsplit(":", 1)[1]) for address in (endpoints.ingest, endpoints.updates)}
+    assert addressed(trace) == {("AF_INET", port) for port in ours}
+    assert not re.findall(rf"^\d+ +(?:{'|'.join(UNSEEN)})\(.*$", trace, re.M)
 
     output = written(trace)
     assert len(output) > 20_000, "the windows that arrived were written, so the trace did see the writing"

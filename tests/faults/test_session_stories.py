@@ -34,7 +34,8 @@ KEY = "k" * 40
 RECORD_BYTES = len(codec.encode_record(window()))
 QUOTA = 12 * RECORD_BYTES
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""No disk is waited for here: tests/trainer_service/test_app.py kills real processes on a real one."""
+"""No disk is waited for here: tests/faults/test_ingest_kills.py and tests/trainer_service/test_app.py kill real
+processes on a real one."""
 
 
 class Stories(RuleBasedStateMachine):
