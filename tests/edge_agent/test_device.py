@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_agent.sources.device import MOST_AGE_S, StreamClock, driver_time
+from edge_agent.sources.device import MOST_AGE_S, Shot, StreamClock, driver_time
+from edge_agent.sources.reader import HEADER, serve
 
 
 @pytest.mark.parametrize(
@@ -113,3 +114,31 @@ def test_a_stream_that_begins_anew_or_tells_no_time_is_taken_as_it_comes() -> No
     clock.time(1e9, 500.0)
     assert clock.time(1e9 + 1, 0.0) == pytest.approx(1e9 + 1)
     assert clock.time(1e9 + 2, float("nan")) == 1e9 + 2
+
+
+class Stingy:
+    """Takes a few bytes at a time, as a pipe may that is nearly full."""
+
+    def __init__(self) -> None:
+        self.taken = bytearray()
+
+    def write(self, data: memoryview, /) -> int:
+        self.taken += data[:1000]
+        return min(len(data), 1000)
+
+
+def test_a_picture_arrives_whole_however_it_lies_in_memory_and_however_little_is_taken_at_once() -> None:
+    mirrored = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)[:, ::-1]
+
+    class Once:
+        shots: list[Shot | None] = [(1.5, mirrored), None]  # noqa: RUF012
+
+        def read(self) -> Shot | None:
+            return self.shots.pop(0)
+
+        def release(self) -> None: ...
+
+    out = Stingy()
+    serve(Once(), out)
+    assert HEADER.unpack(out.taken[: HEADER.size]) == (b"PICT", 1.5, 48, 64)
+    assert bytes(out.taken[HEADER.size :]) == mirrored.tobytes()
