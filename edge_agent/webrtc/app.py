@@ -23,6 +23,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from aiortc.rtcicetransport import parse_stun_turn_uri
+
 from edge_agent.app import make_selector, offering
 from edge_agent.approved import Approved
 from edge_agent.consent import ConsentBook
@@ -229,7 +231,7 @@ def load_ice(path: Path) -> list[dict[str, Any]]:
     """STUN and TURN servers: a JSON list in the browsers' form, each with `urls`, for TURN `username`, `credential`.
 
     Raises:
-        InputError: the file is none.
+        InputError: the file is none, or an address in it is one that a connection would fail on.
     """
     try:
         servers = json.loads(path.read_text())
@@ -241,7 +243,25 @@ def load_ice(path: Path) -> list[dict[str, Any]]:
     )
     if not whole:
         raise InputError(f"{path} must be a JSON list of objects with urls, and for TURN username and credential")
+    for server in servers:
+        _check_server(path, server)
     return list(servers)
+
+
+def _check_server(path: Path, server: dict[str, Any]) -> None:
+    urls = server["urls"] if isinstance(server["urls"], list) else [server["urls"]]
+    if not urls:
+        raise InputError(f"{path}: a server has no address")
+    for url in urls:
+        try:
+            address = parse_stun_turn_uri(str(url))  # by which aiortc reads it, when a participant connects
+        except ValueError as error:
+            raise InputError(f"{path}: {url!r} is no address such as stun:HOST or turn:HOST:3478 ({error})") from error
+        if not 0 < address["port"] < 1 << 16:
+            raise InputError(f"{path}: {url!r} has no port that can be")
+        known = all(isinstance(server.get(name), str) for name in ("username", "credential"))
+        if address["scheme"].startswith("turn") and not known:
+            raise InputError(f"{path}: {url!r} needs a username and a credential")
 
 
 # ---- who can reach it -----------------------------------------------------------------------------------------------

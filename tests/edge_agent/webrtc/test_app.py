@@ -74,8 +74,16 @@ def test_no_server_is_asked_unless_one_is_named(tmp_path: Path) -> None:
     assert make_house(options(tmp_path, ice=tmp_path / "ice.json")).ice == servers
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"url": "stun:x"}]', '[{"urls": "stun:x", "more": 1}]'])
+NO_SERVERS = ["", "{}", "[1]", '[{"url": "stun:x"}]', '[{"urls": "stun:x", "more": 1}]']
+NO_ADDRESSES: list[Any] = [
+    [], 3, "", "x", "stn:x", "stun:", "https://x", "stun:x:port", "stun:x:99999", "stun:x?transport=udp",
+    ["stun:x", "trun:x"], "turn:x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*NO_SERVERS, *(json.dumps([{"urls": urls}]) for urls in NO_ADDRESSES)])
 def test_a_list_of_servers_that_is_none_is_reported(tmp_path: Path, text: str) -> None:
+    """At the start, and not when the first participant connects."""
     (tmp_path / "ice.json").write_text(text)
     with pytest.raises(InputError, match=r"ice\.json"):
         load_ice(tmp_path / "ice.json")

@@ -15,7 +15,7 @@ GOOD = [
     ('{"type": "hello", "token": "t"}', Said("hello", token="t")),
     ('{"type": "hello", "secret": "s"}', Said("hello", secret="s")),
     ('{"type": "consent", "version": "v"}', Said("consent", version="v")),
-    ('{"type": "offer", "sdp": "m=video"}', Said("offer", sdp="m=video")),
+    ('{"type": "offer", "sdp": "v=0\\r\\nm=video 9"}', Said("offer", sdp="v=0\r\nm=video 9")),
     ('{"type": "stop", "more": 1}', Said("stop")),
 ]
 BAD = [
@@ -33,6 +33,11 @@ BAD = [
     '{"type": "consent", "version": null}',
     '{"type": "offer", "sdp": "m=video 9\\r\\nm=audio 9"}',
     '{"type": "offer", "sdp": "v=0"}',
+    '{"type": "offer", "sdp": "m=audio 9"}',
+    '{"type": "offer", "sdp": "m=video 9\\r\\nm=video 9"}',
+    '{"type": "offer", "sdp": "m=video 9\\u2028m=video 9"}',
+    '{"type": "offer", "sdp": "m=video 9\\r\\nm=application 9"}',
+    '{"type": "offer", "sdp": "v=0 m=video"}',
     json.dumps({"type": "offer", "sdp": "x" * MOST_BYTES}),
 ]
 
