@@ -6,7 +6,8 @@ A trainer serves a seeded study (`tests.dashboard.seeded_study`; DIR keeps it fo
 Once the trainer has read its store, each page is opened by a browser that never saw it and by one that did, and each
 interaction timed from the click or key until what it asks for stands on the page; the page's own clock is read, each
 time it draws, and the figures are medians of `REPEATS`. A bare Streamlit page, with a title, a button and a chart, is
-opened and clicked beside it: what is slower than that is ours. With `--minutes`, one window a page is then left
+opened and clicked beside it: what is slower than that is ours. Then the same is clicked once more while `CROWD` other
+browsers lie open, each refreshing itself. With `--minutes`, one window a page is then left
 open, each refreshing itself, and memory read every `SAMPLE_S`: of the dashboard's and the trainer's process as the
 kernel counts it, of the pages' JavaScript heap after a collection. The slope of a straight line through all but the
 first third is extrapolated to `OPEN_H` hours. Exit code 1 if a limit is missed.
@@ -26,6 +27,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ PATIENCE_S = 120.0
 """After which it is called broken and not slow."""
 
 REST_S, SETTLE_S = 1.0, 5.0
+CROWD = 4
 SAMPLE_S, OPEN_H, WARM_SHARE = 15.0, 8.0, 1 / 3
 GROWN_MIB = 200.0
 """What a process or page may grow by in `OPEN_H`."""
@@ -71,7 +74,7 @@ PAGES = {
     "": words("Agents", "Last alerts"),
     "alerts?rater=R9": words("When alerts came"),
     "rates": words("False-discovery share"),
-    "review?rater=R9": words("What the model says"),
+    "review?rater=R9": words("windows left", "It cannot be told"),
     "models": words("Versions"),
 }
 """Address of each page, and what stands on it once it has its answers."""
@@ -289,6 +292,20 @@ def _bare(page: Page, url: str, timed: Timed) -> None:
     timed("press", page.get_by_role("button", name="Press").click, words("Pressed."))
 
 
+@contextmanager
+def crowd(browser: Browser, url: str) -> Iterator[None]:
+    """Other browsers with a page open each."""
+    contexts = [browser.new_context(viewport={"width": 1440, "height": 900}) for _ in range(CROWD)]
+    for context, where in zip(contexts, cycle(PAGES), strict=False):
+        page = context.new_page()
+        page.set_default_timeout(1000 * PATIENCE_S)
+        page.add_init_script(SEEN)
+        _settled(page, url, where)
+    yield
+    for context in contexts:
+        context.close()
+
+
 def growth(browser: Browser, served: Served, minutes: float) -> dict[str, dict[str, float]]:
     """MiB of each process and page at the end, and what it would grow by in `OPEN_H` hours."""
     pages = {where: browser.new_page() for where in ("", "alerts?rater=R9", "rates")}
@@ -340,6 +357,9 @@ def measure(folder: Path, windows: int, minutes: float) -> dict[str, Any]:
 
         opened = first_pages(browser, served.url, PAGES)
         answered = asked(served.url, _overview, _alerts, _rates, _review)
+        with crowd(browser, served.url):
+            among = asked(served.url, _overview, _alerts, _rates, _review)
+            answered |= {f"{what}, of five": seconds for what, seconds in among.items()}
         beside = {**first_pages(browser, peer, {"": BARE_PAGE}), **asked(peer, _bare)}
         grown = growth(browser, served, minutes) if minutes else {}
         browser.close()
@@ -394,7 +414,7 @@ def _print(found: dict[str, Any]) -> None:
         for what, seconds in found[kind].items():
             peer = bare[peers[what.endswith("again")]]
             verdict = "   MISSED" if seconds > limit else ""
-            print(f"{what:28} {seconds:6.2f} s   bare page {peer:5.2f} s   limit {limit:.1f} s{verdict}")
+            print(f"{what:34} {seconds:6.2f} s   bare page {peer:5.2f} s   limit {limit:.1f} s{verdict}")
     for what, figures in found["growth"].items():
         words = f"{figures['first_mib']:8.1f} to {figures['last_mib']:8.1f} MiB, {figures['grows_mib']:+.1f} in"
         print(f"{what:28} {words} {OPEN_H:.0f} h{'   MISSED' if figures['grows_mib'] > GROWN_MIB else ''}")

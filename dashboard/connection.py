@@ -1,4 +1,4 @@
-"""The dashboard's way to the trainer: one shared connection, and calm words when there is none."""
+"""The dashboard's way to the trainer: shared connections, and calm words when there is none."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.cli import KEY_VARIABLE, OPEN_VARIABLE
+from dashboard.pool import Pool
 from sentry_proto.control import ControlClient
 from sentry_proto.errors import NotSignedIn, PeerUnreachable, SentryError
 from sentry_proto.keys import CONTROL, KeyFile
@@ -23,9 +24,10 @@ SIGN_IN_PATIENCE_S = 15.0
 """Checking a password takes a core for a quarter of a second, and more on a busy machine."""
 
 
-@st.cache_resource(show_spinner=False, on_release=ControlClient.close)
-def _client(path: str, patience_s: float) -> ControlClient:
-    return ControlClient(KeyFile.load(Path(path), CONTROL), patience_s)
+@st.cache_resource(show_spinner=False, on_release=Pool.close)
+def _client(path: str, patience_s: float) -> Pool:
+    key = KeyFile.load(Path(path), CONTROL)
+    return Pool(lambda: ControlClient(key, patience_s))
 
 
 TOKEN = "token"  # noqa: S105 - the name of one

@@ -141,8 +141,7 @@ def _unheard(agents: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
         names = " and ".join([*([", ".join(silent[:-1])] if silent[1:] else []), silent[-1]])
         have = "are enrolled and have" if silent[1:] else "is enrolled and has"
         what = "Start sentry-agent run there with its key file; if it runs, sentry-agent doctor says what is wrong."
-        tone = "warn" if len(silent) < len(agents) else "quiet"
-        yield Trouble(tone, f"{names} {have} never called.", what)
+        yield Trouble("warn", f"{names} {have} never called.", what)
 
 
 def _unjudged(status: Mapping[str, Any]) -> Iterator[Trouble]:

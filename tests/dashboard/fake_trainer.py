@@ -198,6 +198,8 @@ class FakeTrainer:
     applied: list[tuple[str, float]] = field(default_factory=list)
     stills: list[dict[str, Any]] = field(default_factory=list)
     arrived: bool = True
+    silent_on: str = ""
+    kept_waiting: threading.Event = field(default_factory=threading.Event)
     ranking: dict[str, Any] = field(default_factory=dict)
     asked: list[dict[str, Any]] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
@@ -242,7 +244,10 @@ class FakeTrainer:
         while not self._ending.is_set():
             if router.poll(20):
                 peer, data = router.recv_multipart()
-                router.send_multipart([peer, self._answer(data)])
+                if decode_request(data)[1] == self.silent_on:
+                    self.kept_waiting.set()
+                else:
+                    router.send_multipart([peer, self._answer(data)])
         router.close()
         gatekeeper.close()
         context.term()

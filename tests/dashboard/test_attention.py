@@ -28,6 +28,7 @@ CASES = [
     ("records dropped", status(), [agent(dropped=3)], {}, "lab-1 has dropped 3 records, which are lost."),
     ("nobody enrolled", status(), [], {}, "No agent is enrolled yet."),
     ("enrolled, never called", status(), [never_seen()], {}, "lab-9 is enrolled and has never called."),
+    ("never called, open alerts", status(unjudged=2), [never_seen()], {}, "lab-9 is enrolled and has never called."),
     ("one alive, two never called", status(), [agent(), never_seen(), never_seen("lab-8")], {},
      "lab-9 and lab-8 are enrolled and have never called."),
     ("open alerts", status(unjudged=2), [agent()], {}, "2 alerts wait for a verdict."),
