@@ -220,10 +220,13 @@ def serve(settings: Settings, ended: threading.Event, announce: Callable[[Endpoi
     """Run a trainer until `ended` is set; `announce` is called once it is ready."""
     with running(settings) as trainer, closing(watchdog()) as alive:
         announce(trainer.endpoints)
+        before: list[str] = []
         while True:
             trainer.check()
-            if hanging := trainer.hanging(time.monotonic()):
+            hanging = trainer.hanging(time.monotonic())
+            if hanging and before:  # twice: a process that was stopped and goes on has stages that gave no sign, too
                 _end_at_once(hanging)
+            before = hanging
             trainer.follow()
             alive.passed(time.monotonic())
             if ended.wait(CHECK_EVERY_S):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sentry_proto.durable import sync_folder
+from sentry_proto.durable import give_to_owner, make_folders, sync_folder
 from sentry_proto.errors import MissingDependency, StorageError
 from trainer_service.database import Database, address_of, name_of
 
@@ -68,7 +68,7 @@ def _copy_file(source: Path, out: Path) -> None:
 def _whole(out: Path) -> Iterator[Path]:
     """A file to write to that becomes `out`, on the disk, if the block succeeds; only its owner may read it."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(out.parent, 0o700)
         handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
         os.close(handle)
         temporary = Path(name)
@@ -77,6 +77,7 @@ def _whole(out: Path) -> Iterator[Path]:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             temporary.replace(out)
+            give_to_owner(out)
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(out.parent)

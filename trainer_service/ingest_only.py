@@ -103,11 +103,12 @@ def serve(settings: Settings, ended: threading.Event, announce: Callable[[str], 
     offers, trainer = Offers(), ControlClient(keyring.load_control_key(settings.home))
     with closing(trainer), _ingesting(settings, offers) as ingest, closing(watchdog()) as alive:
         announce("tcp://{}:{}".format(*settings.listen))
-        away = ""
+        away, hanging = "", False
         while True:
             if not ingest.is_alive():
                 raise RuntimeError("the thread that takes in records has died")
-            if ingest.stalled(time.monotonic()):
+            before, hanging = hanging, ingest.stalled(time.monotonic())
+            if before and hanging:  # twice: after a stop of the whole process it has given no sign either
                 log.critical("the thread that takes in records no longer goes on: this process ends")
                 os._exit(HANGING_EXIT)
             alive.passed(time.monotonic())

@@ -20,7 +20,7 @@ from pathlib import Path
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
 from sentry_proto.bundle import TARGET
-from sentry_proto.durable import write_durable
+from sentry_proto.durable import make_folders, write_durable
 from trainer_service.repository import (
     HEADS,
     ONLINE_LIFE,
@@ -54,7 +54,7 @@ class Publisher:
         self._metadata = folder / "metadata"
         self._for_all, self._for_canaries = self._metadata / TIMESTAMP, folder / CANARY / TIMESTAMP
         self._canaries = folder / CANARY / "agents.json"
-        self._canaries.parent.mkdir(exist_ok=True)
+        make_folders(self._canaries.parent)
         self._targets = folder / "targets"
         self._signers = signers
         self._write = write

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,6 +41,7 @@ kind, name = {
     "control": (control_api.ControlApi, "answer"),
     "learner": (personal.PersonalOffsets, "refresh"),
     "gatekeeper": (enrolment.Enrolment, "name_of"),
+    "watch": (app.Trainer, "check"),
 }[sys.argv[2]]
 whole = getattr(kind, name)
 
@@ -77,19 +80,49 @@ def test_a_trainer_of_which_one_stage_no_longer_works_ends(study: Study, stage: 
     trainer.send_signal(signal.SIGUSR1)
     began = time.monotonic()
     context: Context = zmq.Context()
-    sockets = [client_socket(context, endpoint, key) for endpoint in (key.endpoints.ingest, key.endpoints.updates)]
-    for socket in sockets:
+    lines = [client_socket(context, endpoint, key) for endpoint in (key.endpoints.ingest, key.endpoints.updates)]
+    for line in lines:
         with contextlib.suppress(zmq.Again):  # nobody is let in any more
-            socket.send(b"anything")
+            line.send(b"anything")
     if stage == "control":
         with contextlib.suppress(PeerUnreachable):
             study.status()
     _, words = trainer.communicate(timeout=60)
     took = time.monotonic() - began
-    for socket in sockets:
-        socket.close(0)
+    for line in lines:
+        line.close(0)
     context.term()
     assert took < WITHIN_S
     assert trainer.returncode not in (0, None)
     assert ("no longer goes on" if end == "hangs" else "has died") in words
     assert stage in words
+
+
+def test_a_trainer_that_no_longer_looks_at_its_stages_feeds_no_watchdog(study: Study, tmp_path: Path) -> None:
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    limit_s = 4.0
+    told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": str(int(limit_s * 1e6))}
+    environment = {**os.environ, **told}
+    environment.pop("WATCHDOG_PID", None)
+    command = [sys.executable, "-c", SERVE, str(study.trainer_dir), "watch", "hangs"]
+    trainer = subprocess.Popen(command, env=environment, text=True, stderr=subprocess.PIPE)
+    study.processes.append(trainer)
+
+    def fed(within_s: float) -> bool:
+        manager.settimeout(within_s)
+        try:
+            while "WATCHDOG=1" not in manager.recv(1_000).decode():
+                pass
+        except TimeoutError:
+            return False
+        return True
+
+    assert fed(60)
+    assert fed(limit_s)
+    trainer.send_signal(signal.SIGUSR1)
+    time.sleep(1.5)  # the round that is under way
+    while fed(0.05):
+        pass
+    assert not fed(limit_s)
+    manager.close()

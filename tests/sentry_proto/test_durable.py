@@ -17,9 +17,10 @@ from edge_agent.folder import make_folder
 from sentry_proto.durable import write_durable
 from sentry_proto.keys import AGENT, KeyFile
 from tests.trainer_service.conftest import NOW
-from trainer_service import keyring
+from trainer_service import backup, keyring
 from trainer_service.enrolment import Enrolment
 from trainer_service.keyring import Home
+from trainer_service.store import Store
 
 SERVICE = 65_534
 """The user `nobody`, for the service's own."""
@@ -99,3 +100,13 @@ def test_what_root_revokes_and_withdraws_is_followed_by_another_user_within_5_s(
         os.waitpid(child, 0)
         os.close(heard)
     assert words.split() == [b"lab-2", b"P02"]
+
+
+@AS_ROOT
+def test_what_root_restores_belongs_to_the_service(folder: Path, tmp_path: Path) -> None:
+    home = keyring.init(tmp_path / "trainer", "127.0.0.1", 7710, NOW)
+    Store(home.database).close()
+    backup.back_up(home, home.database, tmp_path / "backup", NOW, secrets=True)
+    new = Home(folder / "trainer")
+    backup.restore(tmp_path / "backup", new, new.database, NOW)
+    assert {path.stat().st_uid for path in (new.folder, *new.folder.rglob("*"))} == {SERVICE}
