@@ -146,6 +146,8 @@ ENTRY = {"public": "1" * 40, "role": "agent", "enrolled": "2026-06-01T12:00:00+0
 COUNTS = [ScoredCount(1, "P01", "stress", alerting, 1 + alerting) for alerting in (False, True)]
 SEEN = window(seconds=2, predictions=(prediction(),))
 
+OTHER_STREAM = Refusal(8, "sequence 8 holds another record already; it is taken in a new stream", "a" * 32)
+
 SAID: dict[str, Any] = {
     "ack-0.1.trainer-frame.bin": Ack((1, 2, 7)),
     "alert-0.1.record.bin": alert(),
@@ -188,6 +190,7 @@ SAID: dict[str, Any] = {
     "refusal-0.1.trainer-frame.bin": Refusal(
         7, "no consent record: a window or alert must name the consent it was made under"
     ),
+    "refusal-other-stream-0.1.trainer-frame.bin": OTHER_STREAM,
     "refusal-session-0.1.trainer-frame.bin": Refusal(0, "this key is not enrolled with the trainer, or was revoked"),
     "welcome-0.1.trainer-frame.bin": Welcome(1, 32, 2),
     "window-0.1.record.bin": dataclasses.replace(SEEN, audit_probability=0.1),

@@ -115,7 +115,9 @@ def test_a_store_of_the_first_release_is_read_and_written_on(first: Database, tm
         1_750_000_099.5,
     )
     assert store.ingest([arrival(window(hex_id(6)), 6)], 0.0) == [None]
-    assert put_labels(store, label(1000, hex_id(6)), label(203, hex_id(3))) == [True, False], "the second is known"
+    assert put_labels(store, label(1000, hex_id(6)), label(203, hex_id(3), "stressed")) == [True, False], (
+        "the second is known"
+    )
     with store.read() as connection:
         rows = list(connection.scalars(select(schema.labels.c.row).order_by(schema.labels.c.row)))
     assert rows == [1, 2, 3, 4, 5], "the old self-report labels the new window, too"

@@ -126,7 +126,7 @@ def test_a_restore_is_written_down(home: Home, tmp_path: Path) -> None:
     Store(home.database).close()
     backup, new = tmp_path / "monday.tar", tmp_path / "new"
     assert cli.main(["backup", str(backup), "--with-keys", "--dir", str(home.folder)]) == 0
-    assert cli.main(["restore", str(backup), "--dir", str(new)]) == 0
+    assert cli.main(["restore", str(backup), "--dir", str(new), "--yes"]) == 0
     (entry,) = journal.read(Home(new).journal)
     assert (entry.action, entry.target) == ("restore", "monday.tar")
     assert entry.details.startswith("what was there at 20")
