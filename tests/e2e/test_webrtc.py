@@ -7,7 +7,9 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aioice.ice import StunProtocol
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from benchmarks.webrtc import CHROMIUM, FLAGS, puppet_pictures, write_camera
 from edge_agent.consent import ConsentBook
+from edge_agent.state import RunOptions
+from edge_agent.webrtc.app import SOURCE, ServeOptions, invites, serve
 from tests.e2e.study import command, eventually, free_port, run
 
 PATIENCE_MS = 60_000
@@ -177,6 +182,60 @@ def test_a_withdrawal_at_the_agent_reaches_the_page(agent: Agent, browser: Brows
     assert done.returncode == 0, done.stderr
     expect(page.get_by_role("heading", name="Your consent has ended")).to_be_visible()
     assert not camera_on(page)
+
+
+@pytest.fixture
+def media_cut(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """While it is set, an agent of this process gets and sends no datagram; its WebSockets live."""
+    cut = threading.Event()
+    take, stun, data = StunProtocol.datagram_received, StunProtocol.send_stun, StunProtocol.send_data
+
+    async def send_data(self: StunProtocol, *arguments: Any) -> None:
+        if not cut.is_set():
+            await data(self, *arguments)
+
+    monkeypatch.setattr(StunProtocol, "datagram_received", lambda *given: cut.is_set() or take(*given))
+    monkeypatch.setattr(StunProtocol, "send_stun", lambda *given: cut.is_set() or stun(*given))
+    monkeypatch.setattr(StunProtocol, "send_data", send_data)
+    return cut
+
+
+@contextmanager
+def agent_here(folder: Path) -> Iterator[tuple[str, list[Any]]]:
+    """An agent in this process: a participant's link, and its report once it has ended."""
+    port, stop, reports = free_port(1), threading.Event(), list[Any]()
+    options = ServeOptions(RunOptions(SOURCE, folder), port=port)
+    server = threading.Thread(target=lambda: reports.append(serve(options, stop)))
+    server.start()
+    try:
+        eventually(lambda: reachable(port) or None, 60, "the agent waits")
+        yield f"http://127.0.0.1:{port}/#{invites(folder).issue('P-01', time.time(), 600)}", reports
+    finally:
+        stop.set()
+        server.join()
+
+
+def reachable(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_media_that_is_cut_alone_is_shown_and_heals(
+    tmp_path: Path, browser: BrowserContext, media_cut: threading.Event
+) -> None:
+    """As by a firewall that lets the page pass and no UDP: the page is told, gives the stream up, and tries again."""
+    with agent_here(tmp_path) as (link, reports):
+        page = agree(browser, link)
+        well = page.get_by_role("status").filter(has_text="You are seen well.")
+        expect(well).to_be_visible()
+        media_cut.set()
+        expect(page.get_by_role("status").filter(has_text="Your picture does not arrive.")).to_be_visible()
+        expect(page.get_by_role("heading", name="Not recording")).to_be_visible()
+        media_cut.clear()
+        recording(page)
+        expect(well).to_be_visible()
+    (visit,) = reports[0]["visits"]
+    assert visit["camera_states"].get("unplugged", 0) >= 2, "the break is no data"
 
 
 @pytest.mark.parametrize("how", ["silent", "killed"])
