@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from dashboard import cli
+from dashboard import cli, who
 from tests.dashboard.fake_trainer import FakeTrainer
 from tests.dashboard.test_browser import CHROMIUM, browser, page, serving_key, study
 from tests.e2e.study import Study
@@ -85,3 +85,19 @@ def test_from_no_account_to_a_rater_who_reloads_and_leaves(page: Page, address: 
     study.control.call("revoke_link", participant="P01")
     page.reload()
     expect(page.get_by_text("This link is not valid any more")).to_be_visible()
+
+
+class User(dict[str, object]):
+    """What a provider says of somebody."""
+
+    is_logged_in = True
+
+
+@pytest.mark.parametrize(
+    ("claim", "known"), [({"email_verified": True}, True), ({"email_verified": False}, False), ({}, False)]
+)
+def test_an_address_counts_only_if_the_provider_says_that_it_verified_it(
+    monkeypatch: pytest.MonkeyPatch, claim: dict[str, object], known: bool
+) -> None:
+    monkeypatch.setattr(who.st, "user", User(is_logged_in=True, email="ada@lab.example", **claim))
+    assert who._vouched() is known

@@ -78,15 +78,20 @@ BOTH = {
         "erasure",
         "expression",
         "first_store",
+        "forms",
+        "housekeeping",
         "judged_feed",
         "labels",
+        "links",
         "metrics",
         "migrations",
+        "model_card",
         "neighbours",
         "registry",
         "retention",
         "self_reports",
         "store",
+        "study",
     )
 }
 """Modules whose tests run on both databases: those of the code that speaks SQL."""

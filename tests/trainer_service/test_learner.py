@@ -114,6 +114,16 @@ def test_from_abstaining_over_a_first_version_to_a_rollback(school: School) -> N
         school.learner.rollback(99)
 
 
+def test_a_learner_that_waits_for_labels_names_the_time_at_which_it_runs_all_the_same(school: School) -> None:
+    school.learner._retrain_every_s = 3_600.0
+    school.teach(69)
+    (first,) = school.decided(1)
+    school.teach(3)
+    found = eventually(lambda: school.learner.describe()["by_time"].get("stress"), 30, "it names the time")
+    assert school.learner.describe()["waits_for"]["stress"] == "7 more labels"
+    assert found == {"time": pytest.approx(first["time"] + 3_600), "labels": 0}
+
+
 def test_a_rollback_publishes_the_old_heads_under_a_new_number(school: School) -> None:
     school.teach(69)
     eventually(lambda: school.models() == {1: "current"}, 60, "version 1")
