@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -76,15 +77,34 @@ def drawing(rows: Sequence[Mapping[str, Any]], key: str, by: str) -> Drawing:
     named = {source: found(rows, key, by) for source, found in zip(SOURCES, (points, implied), strict=True)}
     values = [{**point, "from": source} for source, found in named.items() for point in found]
     slanted = len(named[LABELS]) > MOST_LEVEL and by != "model_version"
-    return Drawing(chart, (key, by, slanted, len(values) <= MOST_COUNTED), {DATA: values})
+    weeks = _weeks([str(point["group"]) for point in values]) if by == "week" else ()
+    return Drawing(chart, (key, by, slanted, len(values) <= MOST_COUNTED, weeks), {DATA: values})
 
 
-def chart(key: str, by: str, slanted: bool, counted: bool, look: Look) -> Any:
-    """The same without data: a rate by these groups, their names slanted or not, with n at each point or not."""
+def _weeks(dates: Sequence[str]) -> tuple[str, ...]:
+    """All weeks from the first to the last, also those of which nothing is known: time must not shrink."""
+    if not dates:
+        return ()
+    first, last = date.fromisoformat(min(dates)), date.fromisoformat(max(dates))
+    return tuple((first + timedelta(days=7 * n)).isoformat() for n in range((last - first).days // 7 + 1))
+
+
+def chart(key: str, by: str, slanted: bool, counted: bool, weeks: tuple[str, ...], look: Look) -> Any:
+    """The same without data.
+
+    Args:
+        key: of the rate.
+        by: the grouping.
+        slanted: whether the groups' names are.
+        counted: whether each point has its n.
+        weeks: all that there is room for; empty where the groups are those of the data.
+        look: the colours.
+    """
     form = "~f" if key == PER_HOUR else "%"
     axis = alt.Axis(format=form, tickCount=5, title=None)
     names = alt.Axis(labelAngle=-40 if slanted else 0, labelOverlap=True)
-    groups = alt.X("group:N", sort=None, title=AXES[by], axis=names)
+    room = {"scale": alt.Scale(domain=list(weeks))} if weeks else {}
+    groups = alt.X("group:N", sort=None, title=AXES[by], axis=names, **room)
     beside = alt.XOffset("from:N", sort=list(SOURCES), scale=alt.Scale(domain=list(SOURCES)))
     tooltip = [alt.Tooltip("group:N", title=AXES[by]), alt.Tooltip("from:N"), alt.Tooltip("words:N", title="rate")]
     base = alt.Chart(alt.NamedData(DATA), height=190).encode(x=groups, xOffset=beside, tooltip=tooltip)

@@ -72,3 +72,10 @@ def test_fewer_false_alarms_are_no_good_news_where_more_is_missed() -> None:
     assert said is not None
     assert said[0] == "bad"
     assert said[1].startswith("From v1 to v2 the miss rate rose from 10 % to 60 %, the false-positive")
+
+
+def test_weeks_without_labels_keep_their_place() -> None:
+    rows = [{**rates_row(None, 1.0), "week": week} for week in ("2026-05-04", "2026-06-01")]
+    drawn = rate_charts.drawing(rows, "false_positive_rate", "week").of(LIGHT).to_dict()
+    weeks = ["2026-05-04", "2026-05-11", "2026-05-18", "2026-05-25", "2026-06-01"]
+    assert drawn["layer"][0]["encoding"]["x"]["scale"]["domain"] == weeks

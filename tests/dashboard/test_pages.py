@@ -233,6 +233,16 @@ class TestReview:
         assert "The queue is empty" in words(test)
         assert "1 window left" in words(press(test, "Look again at what was left for later"))
 
+    def test_what_was_left_for_later_outlives_a_refreshed_page(self, trainer: FakeTrainer) -> None:
+        test = press(open_page("review", rater="R1"), "Leave for later").run()
+        assert "4 windows left" in words(test)
+        again = open_page("review", rater="R1", later=test.query_params["later"])
+        assert "4 windows left" in words(again)
+        trainer.windows = trainer.windows[:1]
+        back = press(again.run(), "Look again at what was left for later").run()
+        assert "later" not in back.query_params
+        assert "1 window left" in words(back)
+
     def test_click_while_the_trainer_is_away_is_not_taken_as_stored(self, trainer: FakeTrainer) -> None:
         test = age(open_page("review", rater="R1"))
         trainer.stop()

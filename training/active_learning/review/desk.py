@@ -22,6 +22,10 @@ MIN_LOOK_S = 0.4
 """A click sooner than this after a window appeared is the second half of a double click on the one before."""
 
 
+MOST_LATER = 40
+"""Windows left for later that an address holds."""
+
+
 @dataclass(frozen=True)
 class Waiting:
     """What a rater has still to answer.
@@ -96,6 +100,7 @@ class Desk:
     given: list[Given] = field(default_factory=list)
     skipped: set[tuple[str, str]] = field(default_factory=set)
     outcome: Outcome | None = None
+    resumed: bool = False
     _sent: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
     _shown: tuple[str, float] = ("", 0.0)
 
@@ -156,6 +161,17 @@ class Desk:
             return
         self.given.append(Given(pass_id, click, passed=True))
         self.outcome = Outcome("quiet", f"Skipped, {click.value}: noted by {click.rater}, and not asked again.")
+
+    def resume(self, left: str) -> None:
+        """Take up what another session has left for later, once; `left` is what `later` said."""
+        if not self.resumed:
+            pairs = (one.rpartition(":") for one in left.split(","))
+            self.skipped.update((task, window_id) for task, _, window_id in pairs if task)
+            self.resumed = True
+
+    def later(self) -> str:
+        """What was left for later as text for an address, at most `MOST_LATER`."""
+        return ",".join(f"{task}:{window_id}" for task, window_id in sorted(self.skipped)[:MOST_LATER])
 
     def skip(self, task: str, window_id: str) -> None:
         """Leave a window for later."""

@@ -64,6 +64,7 @@ def review(tray: Tray, desk: Desk, when_empty: str, signed_in: str | None = None
         SentryError: from the tray, before anything is drawn of a window.
     """
     task, rater = _choices(tray, signed_in)
+    _keep_later(desk)
     waiting = tray.waiting(task, rater, _midnight())
     chosen = desk.choose(waiting.window_ids, task, time.time())
     sheet = tray.sheet(task, chosen) if chosen is not None else None
@@ -108,6 +109,15 @@ def _choices(tray: Tray, signed_in: str | None) -> tuple[str, str]:
     ).strip()
     st.query_params.update({"task": str(name), "rater": rater})
     return str(name), rater
+
+
+def _keep_later(desk: Desk) -> None:
+    """What was left for later stands in the address, too, so that a refreshed page does not begin with it."""
+    desk.resume(st.query_params.get("later", ""))
+    if desk.later():
+        st.query_params["later"] = desk.later()
+    else:
+        st.query_params.pop("later", None)
 
 
 def _outcome(desk: Desk) -> None:
