@@ -50,6 +50,7 @@ def questions(api: ControlApi) -> dict[str, Callable[[], Any]]:
         "alerts: people": api.people,
         "alerts: alert_course": api.alert_course,
         "alerts: alerts": lambda: api.alerts(limit=40),
+        "alerts: alerts without a verdict": lambda: api.alerts(unjudged=True, limit=40),
         "alerts: alerts of one person": lambda: api.alerts(participant="P07", limit=40),
         "alerts: alert": lambda: api.alert(newest),
         "review: queue": lambda: api.queue("stress", "R1", 50),
