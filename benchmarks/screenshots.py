@@ -28,6 +28,7 @@ PAGES = {
 SIZES = ("1440x900", "1280x720", "390x844")
 LOOKS = ("light", "dark")
 DRAWN = ".s-panel, .s-head, .s-title"
+FINISHED = ".stApp[data-test-script-state=notRunning]"
 SETTLE_MS = 1_500
 """Charts are drawn after the page stands."""
 
@@ -83,6 +84,7 @@ def _opened(browser: Browser, size: str, look: str) -> Page:
 def _picture(page: Page, url: str, path: Path) -> str:
     page.goto(url)
     page.locator(DRAWN).first.wait_for()
+    page.locator(FINISHED).wait_for()
     page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=path)
     if page.locator("[data-testid=stException]").count():

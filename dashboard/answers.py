@@ -31,7 +31,7 @@ SHOWN = 100
 
 def kept() -> None:
     """Draw how everybody stands with each questionnaire."""
-    forms = list(ask("study")["forms"])
+    forms = ask("study")["forms"]
     standings = ask("forms")
     if not forms or not standings:
         return
@@ -40,14 +40,14 @@ def kept() -> None:
     asked = [form for form in forms if any(form == one["instrument"] for one in standings)]
     rows = ([tag("b", name), *(_standing(by[name, form]) for form in asked)] for name in people)
     late = sum(one["due"] <= time.time() for one in standings)
-    heads = ("Who", *(QUESTIONNAIRES[form].title for form in asked))
+    heads = ("Who", *(f"{QUESTIONNAIRES[form].title}, every {forms[form]:g} days" for form in asked))
     panel("Questionnaires", table(heads, rows), f"{plural(late, 'form')} due" if late else "all handed in")
 
 
 def _standing(one: Mapping[str, Any]) -> Html:
     when = day(one["due"], browser_zone())
     state = pill("warn", f"due since {when}") if one["due"] <= time.time() else pill("good", f"next on {when}")
-    return stacked(state, f"in {one['kept']} of {one['stretches']} times {one['every_days']:g} days")
+    return stacked(state, f"handed in {one['kept']} of {one['stretches']} times")
 
 
 def of(person: Mapping[str, Any]) -> None:

@@ -134,7 +134,8 @@ def _erasure(person: Mapping[str, Any]) -> None:
             return
         rows = sum(person["counts"].values())
         numbers = ", ".join(str(one["version"]) for one in person["versions"])
-        learned = f"Versions {numbers} know of this person and go on" if numbers else "No version knows of this person"
+        known = f"These versions know of this person and go on: {numbers}"
+        learned = known if numbers else "No version knows of this person"
         st.caption(f"{plural(rows, 'row')} will be deleted. {learned}. {BEYOND}")
         typed = st.text_input(f"Type {name} to confirm", key=f"erase {name}", max_chars=200)
         if st.button(f"Erase {name}", key="erase", disabled=typed != name):

@@ -21,7 +21,7 @@ class TestPeople:
     def test_everybody_stands_there_with_consent_and_forms(self, trainer: FakeTrainer) -> None:
         text = words(open_page("people"))
         for said in ("3 participants", "P01 given", "P02 withdrawn 14 Jun", "P03 not recorded yet", "6 forms due",
-                     "due since 12 Jun in 2 of 4 times 14 days"):  # fmt: skip
+                     "PHQ-8, every 14 days", "due since 12 Jun handed in 2 of 4 times"):  # fmt: skip
             assert said in text
 
     def test_nobody_yet_says_what_comes(self, trainer: FakeTrainer) -> None:
