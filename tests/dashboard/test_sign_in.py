@@ -99,5 +99,5 @@ class User(dict[str, object]):
 def test_an_address_counts_only_if_the_provider_says_that_it_verified_it(
     monkeypatch: pytest.MonkeyPatch, claim: dict[str, object], known: bool
 ) -> None:
-    monkeypatch.setattr(who.st, "user", User(is_logged_in=True, email="ada@lab.example", **claim))
+    monkeypatch.setattr("streamlit.user", User(is_logged_in=True, email="ada@lab.example", **claim))
     assert who._vouched() is known
