@@ -278,9 +278,13 @@ def hold_lock(path: Path, refusal: str, *, wait: bool = False) -> Iterator[None]
     """Hold an exclusive lock that ends with this process, however it ends.
 
     Raises:
-        EnvironmentFault: with `refusal`, if another process holds it and `wait` is false.
+        EnvironmentFault: with `refusal`, if another process holds it and `wait` is false; or it is another user's.
     """
-    with path.open("a") as file:
+    try:
+        file = path.open("a")
+    except OSError as error:
+        raise EnvironmentFault(f"cannot use {path}: {error.strerror}; whose is it?") from error
+    with file:
         give_to_owner(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -73,6 +73,7 @@ def test_a_damaged_pointer_is_as_good_as_none(tmp_path: Path) -> None:
     assert started(tmp_path) == 0
 
 
+@pytest.mark.promise("S4")
 def test_a_bundle_that_fails_its_test_changes_nothing(tmp_path: Path) -> None:
     found = accepted(tmp_path, ONE)
     with pytest.raises(MalformedMessage, match="golden"):

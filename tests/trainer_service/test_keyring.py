@@ -118,3 +118,9 @@ def test_the_environment_chooses_the_folder(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.delenv("SENTRY_DIR")
     assert keyring.default_home().name == "trainer"
     assert os.fspath(tmp_path) not in os.fspath(keyring.default_home())
+
+
+def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(EnvironmentFault, match=r"cannot use .*lock"), keyring.hold_lock(tmp_path / "lock", "busy"):
+        pass
