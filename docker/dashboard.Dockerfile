@@ -9,7 +9,7 @@ RUN python -m venv /opt/sentry \
     && /opt/sentry/bin/pip install --quiet -c constraints.txt ".[${EXTRAS}]"
 
 FROM python:3.11.14-slim-bookworm
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/sentry sentry
+RUN useradd --uid 10001 --create-home --home-dir /var/lib/sentry sentry
 COPY --from=build /opt/sentry /opt/sentry
 ENV PATH=/opt/sentry/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001

@@ -15,9 +15,9 @@ FROM python:3.11.14-slim-bookworm
 # Debian keeps only the newest build of a stable release: a pinned one would vanish.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libegl1 libgl1 libgles2 \
+    && apt-get install --yes --no-install-recommends libegl1 libgl1 libgles2 libglib2.0-0 \
     && rm -rf /var/lib/apt/lists/*
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/sentry sentry
+RUN useradd --uid 10001 --create-home --home-dir /var/lib/sentry sentry
 COPY --from=build /opt/sentry /opt/sentry
 ENV PATH=/opt/sentry/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001

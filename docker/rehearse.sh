@@ -20,7 +20,7 @@ seen() { printf '%-12s %s\n' "$1" "$2"; }
 eventually() { # SECONDS COMMAND...: until it succeeds
     local until=$((SECONDS + $1))
     while ! "${@:2}" >"$work/last" 2>&1; do
-        ((SECONDS < until)) || { cat "$work/last"; echo "not within $1 s: ${*:2}"; exit 1; }
+        ((SECONDS < until)) || { cat "$work/last"; compose logs --tail 20; echo "not within $1 s: ${*:2}"; exit 1; }
         sleep 1
     done
 }
@@ -43,7 +43,7 @@ fi
 
 for name in trainer dashboard edge; do
     # shellcheck disable=SC2086
-    buildah build --quiet --pull=never --format docker --isolation chroot --network host ${BUILD_OPTIONS:-} \
+    buildah build --quiet --layers --pull=never --format docker --isolation chroot --network host ${BUILD_OPTIONS:-} \
         --build-arg PIP_EXTRA_INDEX_URL= --file "docker/$name.Dockerfile" --tag "sentry-$name" . >/dev/null
     user=$(podman image inspect --format '{{.Config.User}}' "sentry-$name")
     [ "$user" = 10001 ]

@@ -14,7 +14,7 @@ FROM python:3.11.14-slim-bookworm
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends postgresql-client \
     && rm -rf /var/lib/apt/lists/*
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/sentry sentry \
+RUN useradd --uid 10001 --create-home --home-dir /var/lib/sentry sentry \
     && install -d -m 700 -o sentry /offline /handed/dashboard /handed/demo
 COPY --from=build /opt/sentry /opt/sentry
 ENV PATH=/opt/sentry/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

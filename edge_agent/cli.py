@@ -28,7 +28,7 @@ Choice = TypeVar("Choice")
 
 log = logging.getLogger(__name__)
 
-SYSTEM_LIBRARIES = "libgl1 libegl1 libgles2"
+SYSTEM_LIBRARIES = "libgl1 libegl1 libgles2 libglib2.0-0"
 """Debian packages that cv2 and MediaPipe load and a slim system lacks."""
 
 

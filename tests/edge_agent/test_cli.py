@@ -267,7 +267,7 @@ def test_a_missing_system_library_is_named(monkeypatch: pytest.MonkeyPatch, caps
 
     monkeypatch.setattr("edge_agent.cli.importlib.import_module", without_gl)
     assert cli.main(["run", "--source", "0"]) == 3
-    assert "apt-get install libgl1 libegl1 libgles2" in capsys.readouterr().err
+    assert "apt-get install libgl1 libegl1 libgles2 libglib2.0-0" in capsys.readouterr().err
 
 
 def test_the_data_folder_follows_the_convention(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
