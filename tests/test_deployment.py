@@ -69,7 +69,7 @@ def test_the_page_says_how_little_the_units_are_exposed() -> None:
     assert "scores the units 1.4 (trainer, dashboard, backup) and 1.8 (agent)" in said
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SCORES if kind != "agent"])
+@pytest.mark.parametrize("kind", SCORES)
 def test_a_unit_may_not_take_all_memory(kind: str) -> None:
     assert re.search(r"^MemoryMax=\d+[MG]$", UNITS[kind].read_text(), re.MULTILINE)
 

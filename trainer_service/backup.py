@@ -210,7 +210,7 @@ def _unpack(file: Path, folder: Path) -> dict[str, Any]:
                 raise InputError(f"{file} is damaged: {name} is not what was written")
     except FileNotFoundError as error:
         raise InputError(f"cannot read {file}: no such file, or not a whole backup") from error
-    except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{file} is no backup of a trainer, or is damaged ({error})") from error
     return manifest
 

@@ -112,6 +112,7 @@ def test_an_agent_that_hangs_is_restarted_within_30_s(hire: Hire) -> None:
     assert manager.hears("WATCHDOG=1", 60), "and the new one works"
 
 
+@pytest.mark.promise("R11")
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_an_agent_with_one_stage_in_a_deadlock_is_restarted_within_30_s(hire: Hire, tmp_path: Path) -> None:
@@ -159,6 +160,7 @@ REOPENED_S = 75.0
 """A network camera is tried five times a minute at most, so that one which comes late may have to wait for its turn."""
 
 
+@pytest.mark.promise("R4")
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_an_agent_starts_without_its_camera_and_takes_it_when_it_comes(hire: Hire, room: Room) -> None:
@@ -171,6 +173,7 @@ def test_an_agent_starts_without_its_camera_and_takes_it_when_it_comes(hire: Hir
     assert (manager.starts, manager.agent.poll()) == (1, None)
 
 
+@pytest.mark.promise("R4")
 @pytest.mark.e2e
 @pytest.mark.slow
 def test_a_loss_that_lasts_longer_than_the_watchdogs_limit_restarts_nothing(hire: Hire, room: Room) -> None:
