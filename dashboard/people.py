@@ -94,6 +94,7 @@ def _one(person: Mapping[str, Any]) -> None:
     _withdrawal(person)
     _export(name)
     _erasure(person)
+    _outcome()
 
 
 def _versions(versions: Sequence[Mapping[str, Any]]) -> Html:
@@ -140,7 +141,6 @@ def _erasure(person: Mapping[str, Any]) -> None:
         typed = st.text_input(f"Type {name} to confirm", key=f"erase {name}", max_chars=200)
         if st.button(f"Erase {name}", key="erase", disabled=typed != name):
             _erase(name, typed)
-    _outcome()
 
 
 def _erase(name: str, typed: str) -> None:

@@ -210,6 +210,7 @@ class FakeTrainer:
     participants: list[dict[str, Any]] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
+    recorded: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._server, self._server_secret = (k.decode() for k in zmq.curve_keypair())
@@ -403,7 +404,8 @@ class FakeTrainer:
         linked = NOW if f"link-{participant}" in self.links else None
         return {
             "participant": participant, "withdrawn": found["withdrawn"], "linked": linked, "versions": known,
-            "consents": consents, "counts": {kind: found[kind] for kind in shown}, "recorded_by": [],
+            "consents": consents, "counts": {kind: found[kind] for kind in shown},
+            "recorded_by": self.recorded.get(participant, []),
         }  # fmt: skip
 
     def do_person_rows(self, participant: str, kind: str, after: int = 0) -> dict[str, Any]:
