@@ -54,6 +54,7 @@ def test_most_urgent_thing_comes_first(
     assert attention(now, agents, {**WELL, **system}).sentence == sentence
 
 
+@pytest.mark.promise("R10")
 @pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
 def test_the_overview_says_that_all_is_well_only_where_the_system_page_lists_nothing(case: Any) -> None:
     _, now, agents, system, _ = case

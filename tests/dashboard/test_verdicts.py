@@ -77,6 +77,7 @@ def real(tmp_path: Path) -> Iterator[Desk]:
     store.close()
 
 
+@pytest.mark.promise("R9")
 def test_a_rater_who_goes_back_and_forth_is_told_what_the_store_holds(real: Desk) -> None:
     bench, (judged,) = Bench(), real.call("alerts")
     for verdict in ("true alarm", "false alarm", "true alarm", "unsure", "true alarm", "unsure"):
