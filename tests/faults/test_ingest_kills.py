@@ -94,7 +94,7 @@ def command(home: Home, public: str, when: str, step: int) -> list[str]:
     return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", inject, *run]
 
 
-@pytest.mark.parametrize("when", ["before", "after", "forced"])
+@pytest.mark.parametrize("when", ["before", "after", pytest.param("forced", marks=pytest.mark.soak)])
 def test_ingest_that_is_killed_at_any_commit_loses_and_doubles_nothing(home: Home, tmp_path: Path, when: str) -> None:
     if when == "forced" and shutil.which("strace") is None:
         pytest.skip("needs strace to kill in the middle of a commit")
