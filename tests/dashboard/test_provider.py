@@ -41,8 +41,8 @@ server_metadata_url = "{provider}/.well-known/openid-configuration"
 def provider(tmp_path: Path) -> Iterator[str]:
     """Address of an identity provider that takes everybody's word for who they are."""
     port = free_port(1)
-    users = [*(arguments for who in (KNOWN, UNKNOWN) for arguments in ("--user", who))]
-    users += ["--user-claims", json.dumps(UNVERIFIED)]
+    claims = [*({"sub": who, "email": who, "email_verified": True} for who in (KNOWN, UNKNOWN)), UNVERIFIED]
+    users = [argument for one in claims for argument in ("--user-claims", json.dumps(one))]
     with (tmp_path / "provider.log").open("w") as log:
         command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), *users]
         process = subprocess.Popen(command, stdout=log, stderr=log)
