@@ -16,7 +16,7 @@ help:
 	@echo "make demo            the whole loop in a browser, with an acted puppet (SOURCE=0 for the webcam)"
 	@echo "make test            the fast tests;  make test-all: every test"
 	@echo "make fuzz            a million inputs for each parser of outside bytes (fewer for slow ones)"
-	@echo "make lint            ruff, mypy --strict, import contracts, secrets, known weaknesses of dependencies"
+	@echo "make lint            ruff, mypy --strict, import contracts, images, secrets, known weaknesses of dependencies"
 	@echo "make bench           the figures that README and docs quote"
 	@echo "make soak            an hour of the agent in a loop (MINUTES=60), then hours of faults and load (docs/promises.md)"
 	@echo "make train           train the expression model (needs FER2013, see training/datasets/fer2013.py)"
@@ -52,6 +52,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/*.Dockerfile
 	$(BIN)/python -m tests.secret_scan
 	-$(BIN)/python -m tests.dependency_audit
 

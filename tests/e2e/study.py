@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -90,7 +91,7 @@ class Study:
     def start_trainer(self, *arguments: object) -> subprocess.Popen[str]:
         """Start the trainer and wait until it answers."""
         process = self.start("sentry-trainer", "serve", "--dir", self.trainer_dir, *arguments, log="trainer.log")
-        eventually(self.status, 40, "the trainer answers")
+        eventually(self.status, 90, "the trainer answers")
         return process
 
     def enroll(self, name: str) -> Path:
@@ -118,6 +119,12 @@ class Study:
     def status(self) -> Any:
         """The trainer's own status."""
         return self.control.call("status")
+
+    def teach(self, truth: Iterable[tuple[str, str]]) -> None:
+        """Label windows for stress: pairs of a window's id and its state."""
+        for window_id, state in truth:
+            about = {"window_id": window_id, "task": "stress", "value": state, "source": "import", "rater": "ann"}
+            self.control.call("label", label_id=uuid.uuid4().hex, **about)
 
     def agent(self, name: str) -> Any:
         """What the trainer knows of one agent; one whose key it has not read yet is not alive."""

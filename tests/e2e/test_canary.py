@@ -3,14 +3,12 @@ expression model is approved."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.latency import Agent, Truth, agents_of, fill
+from benchmarks.latency import Agent, agents_of, fill
 from tests.e2e.study import Study, eventually
 from tests.e2e.study import run as typed
 from tests.edge_agent.bundles import other_model
@@ -19,19 +17,6 @@ from trainer_service.keyring import Home
 pytestmark = pytest.mark.e2e
 
 OPTIONS = ("--labels-per-run", 100, "--canary-seconds", 5)
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Iterator[Study]:
-    study = Study(tmp_path)
-    yield study
-    study.close()
-
-
-def teach(study: Study, truth: Truth) -> None:
-    for window_id, state in truth:
-        about = {"window_id": window_id, "task": "stress", "value": state, "source": "import", "rater": "ann"}
-        study.control.call("label", label_id=uuid.uuid4().hex, **about)
 
 
 def decisions(study: Study) -> list[Any]:
@@ -46,13 +31,13 @@ def test_a_trial_survives_the_trainer_and_reaches_all_agents(study: Study) -> No
     trainer = study.start_trainer(*OPTIONS)
     with agents_of(study.folder, Home(study.trainer_dir), 2) as agents:
         run(agents, 1)
-        teach(study, left[:100])
+        study.teach(left[:100])
         first = eventually(lambda: next((a for a in agents if 2 in a.since), None), 60, "a canary runs version 2")
         (other,) = [agent for agent in agents if agent is not first]
         assert study.status()["rollout"]["agents"] == [first.name]
         told = {agent["name"]: (agent["offered_version"], agent["canary"]) for agent in study.control.call("agents")}
         assert told == {first.name: (2, True), other.name: (1, False)}
-        teach(study, left[100:])
+        study.teach(left[100:])
         waits = f"version 2 to prove itself on {first.name}"
         eventually(lambda: study.status()["learner"]["waits_for"].get("stress") == waits, 30, "the next run waits")
         assert 2 not in other.since
@@ -72,7 +57,7 @@ def test_a_trial_ends_when_another_expression_model_is_approved(study: Study, tm
     trainer = study.start_trainer("--labels-per-run", 100, "--canary-seconds", 600)
     with agents_of(study.folder, Home(study.trainer_dir), 2) as agents:
         run(agents, 1)
-        teach(study, left)
+        study.teach(left)
         eventually(lambda: any(2 in agent.since for agent in agents), 60, "a canary runs version 2")
         model = tmp_path / "other.onnx"
         model.write_bytes(other_model())

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmarks.latency import Truth, agents_of, fill
+from benchmarks.latency import agents_of, fill
 from edge_agent.link import Link
 from sentry_proto.keys import AGENT, KeyFile
 from tests.e2e.study import Study, eventually, run
@@ -19,19 +18,6 @@ from trainer_service.keyring import Home
 pytestmark = [pytest.mark.e2e, pytest.mark.promise("R12")]
 
 OPTIONS = ("--labels-per-run", 100, "--canary-seconds", 0)
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Iterator[Study]:
-    study = Study(tmp_path)
-    yield study
-    study.close()
-
-
-def teach(study: Study, truth: Truth) -> None:
-    for window_id, state in truth:
-        about = {"window_id": window_id, "task": "stress", "value": state, "source": "import", "rater": "ann"}
-        study.control.call("label", label_id=uuid.uuid4().hex, **about)
 
 
 def test_a_trainer_comes_back_from_a_file_and_its_agent_goes_on(study: Study, tmp_path: Path) -> None:
@@ -44,7 +30,7 @@ def test_a_trainer_comes_back_from_a_file_and_its_agent_goes_on(study: Study, tm
         assert done.returncode == 0, done.stderr
         assert run("sentry-keys", "revoke", "gone", "--dir", where).returncode == 0
         for version in (2, 3):
-            teach(study, left[100 * version - 200 : 100 * version - 100])
+            study.teach(left[100 * version - 200 : 100 * version - 100])
             eventually(lambda: agent.state.version == version, 60, f"version {version} runs")  # noqa: B023
         trainer.kill()
         trainer.wait()
@@ -66,7 +52,7 @@ def test_a_trainer_comes_back_from_a_file_and_its_agent_goes_on(study: Study, tm
         totals = link.outbox.totals()
         assert (totals.acked, totals.dropped) == (1, 0)
         before = agent.state.version
-        teach(study, left[:100])
+        study.teach(left[:100])
         eventually(lambda: agent.state.version > before, 60, "what is learned from now on runs, too")
     told = study.control.call("decisions")
     assert [one["trigger"] for one in told if one["task"] == "stress"] == ["labels", "restore", "labels"]
