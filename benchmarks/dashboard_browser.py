@@ -48,7 +48,7 @@ from training.active_learning.review.serve import server_arguments
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 FIRST_PAGE_S, INTERACTION_S = 2.0, 0.5
-REPEATS = 5
+REPEATS = 3
 RATER, PASSWORD = "R9", "a password of the benchmark"
 PATIENCE_S = 120.0
 """After which it is called broken and not slow."""
@@ -316,13 +316,6 @@ def _review(page: Page, url: str, timed: Timed) -> None:
     timed("review: undo", page.get_by_role("button", name="Undo").click, words("Withdrawn: calm."))
 
 
-def _models(page: Page, url: str, timed: Timed) -> None:
-    _settled(page, url, "models")
-    button = page.get_by_role("button", name="Roll back to version").first
-    timed("models: ask to roll back", button.click, Sign("[role=dialog]", ("Leave it as it is",)))
-    page.get_by_role("button", name="Leave it as it is").click()
-
-
 def _people(page: Page, url: str, timed: Timed) -> None:
     _settled(page, url, "data-and-people")
     timed("people: to System", page.get_by_role("link", name="System").click, PAGES["system"])
@@ -394,7 +387,7 @@ def measure(folder: Path, windows: int, minutes: float) -> dict[str, Any]:
             context.close()
             return answered
 
-        walks = (_overview, _alerts, _rates, _review, _models, _people)
+        walks = (_overview, _alerts, _rates, _review, _people)
         opened = first_pages(visitor, served.url, PAGES)
         answered = asked(served.url, *walks)
         with crowd(visitor, served.url):
