@@ -11,7 +11,6 @@ gad7 = 14
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from sentry_proto.errors import InputError
 from sentry_proto.questionnaires import QUESTIONNAIRES
+from sentry_proto.toml_file import read_toml
 
 TWO_WEEKS_DAYS = 14.0
 """What both questionnaires ask about."""
@@ -49,12 +49,7 @@ def load_study(path: Path) -> Study:
     Raises:
         InputError: if it is missing, is not TOML, or decides something impossible.
     """
-    try:
-        table = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"cannot read the study file {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # TOML and its encoding alike
-        raise InputError(f"the study file {path} is not TOML: {error}") from error
+    table = read_toml(path, "study file")
     if unknown := sorted(table.keys() - vars(Study()).keys()):
         raise InputError(f"{path}: a study file knows {', '.join(vars(Study()))}, not {unknown[0]!r}")
     if "retention_days" in table:

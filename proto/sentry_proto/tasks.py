@@ -16,7 +16,6 @@ A task file is TOML, one table a task:
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 
 from sentry_proto.errors import InputError
 from sentry_proto.limits import MAX_CLASSES, MAX_TASKS
+from sentry_proto.toml_file import read_toml
 
 KINDS = ("binary", "ordinal", "multiclass")
 TRUE_ALARM = "true alarm"
@@ -120,12 +120,7 @@ def load_tasks(path: Path) -> tuple[Task, ...]:
     Raises:
         InputError: if the file is missing, is not TOML, or describes an impossible task.
     """
-    try:
-        table = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"cannot read the task file {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # TOML and its encoding alike
-        raise InputError(f"the task file {path} is not TOML: {error}") from error
+    table = read_toml(path, "task file")
     return _checked([_task(name, entry) for name, entry in table.items()])
 
 
