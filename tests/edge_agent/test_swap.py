@@ -45,6 +45,7 @@ def test_scoring_pauses_for_less_than_a_second_when_heads_are_exchanged(tmp_path
     scorer = threading.Thread(target=score)
     service = UpdateService(agent._client, lambda: agent.heads, agent._swap)
     scorer.start()
+    eventually(lambda: scored, "version 1 scores")
     for version in range(2, SWAPS + 2):
         repository.publish(version)
         service.announced(version)
