@@ -28,7 +28,7 @@ WORDS = {
     "retention": "deleted what was too old", "restore": "restored a backup", "init": "made all keys",
     "enroll": "enrolled", "revoke": "revoked a key", "rotate": "replaced keys", "approve": "approved a model",
 }  # fmt: skip
-COLUMNS = ("row", "time", "actor", "role", "action", "target", "participant", "details")
+COLUMNS = ("row", "time", "actor", "role", "action", "target", "participant", "details", "purpose")
 
 Json = dict[str, Any]
 
@@ -91,14 +91,15 @@ def _file(call: Callable[..., Any], where: Mapping[str, Any]) -> str:
         page = call("audit_log", limit=PAGE, **where, **before)
         found += page
         if len(page) < PAGE:
-            return to_csv(found)
+            return to_csv(found, call("study")["purpose"])
 
 
-def to_csv(entries: Sequence[Mapping[str, Any]]) -> str:
-    """The entries as a file, in their order; times are ISO 8601 in UTC."""
+def to_csv(entries: Sequence[Mapping[str, Any]], purpose: str) -> str:
+    """The entries as a file, in their order, with the study's declared purpose; times are ISO 8601 in UTC."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for entry in entries:
-        writer.writerow({**entry, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry["time"]))})
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry["time"]))
+        writer.writerow({**entry, "time": when, "purpose": purpose})
     return text.getvalue()

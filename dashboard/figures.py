@@ -12,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.connection import asking
 from training.active_learning.review.look import LIGHT, Look
 from training.active_learning.review.markup import browser_look
 
@@ -69,23 +70,28 @@ def figure(place: str, name: str, drawing: Drawing, rows: Rows) -> None:
         _save(place, f"{name}.csv", "text/csv", partial(table_csv, rows))
 
 
-def _save(place: str, file: str, mime: str, data: Callable[[], str]) -> None:
+def _save(place: str, file: str, mime: str, made: Callable[[str], str]) -> None:
     """Nothing is made before somebody asks for it."""
-    kind = file.rpartition(".")[2]
+    kind, data = file.rpartition(".")[2], partial(_stamped, asking(), made)
     st.download_button(kind.upper(), data, file, mime, key=f"{kind} {place}", type="tertiary", on_click="ignore")
 
 
-def svg(drawing: Drawing) -> str:
-    """The chart as a file for print."""
+def _stamped(call: Callable[..., Any], made: Callable[[str], str]) -> str:
+    return made(str(call("study")["purpose"]))
+
+
+def svg(drawing: Drawing, purpose: str = "") -> str:
+    """The chart as a file for print; a purpose that the study declares stands in its description."""
     made = io.StringIO()
     drawing.of(LIGHT).properties(width=PRINT_WIDTH).configure(**LIGHT.config("white")).save(made, "svg")
-    return made.getvalue()
+    return made.getvalue().replace(">", f"><desc>Declared purpose: {purpose}</desc>", 1) if purpose else made.getvalue()
 
 
-def table_csv(rows: Rows) -> str:
-    """One line per row, the columns of all of them."""
+def table_csv(rows: Rows, purpose: str = "") -> str:
+    """One line per row, the columns of all of them, and the study's declared purpose."""
     made = io.StringIO()
-    writer = csv.DictWriter(made, list(dict.fromkeys(name for row in rows for name in row)))
+    columns = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(made, [*columns, "purpose"])
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({**row, "purpose": purpose} for row in rows)
     return made.getvalue()

@@ -49,6 +49,7 @@ def _page() -> None:
     with left:
         panel("People", _people(people), plural(len(people), "participant"))
         calmly(answers.kept)
+        calmly(_purpose)
         calmly(_retention)
         calmly(_erasures)
     with right:
@@ -163,6 +164,16 @@ def _outcome() -> None:
     copies = f" Still holding the person: {', '.join(done['copies'])}." if done["copies"] else ""
     rows = plural(sum(done["counts"].values()), "row")
     note("good", f"Erased: {rows}.", f"Versions that know of the person: {numbers}.{copies}")
+
+
+def _purpose() -> None:
+    purpose = ask("study")["purpose"]
+    with st.container(border=True, key="window-purpose"):
+        heading("Purpose", "declared by the study, and stamped into every export")
+        if purpose:
+            st.markdown(f"**{purpose.capitalize()}**")
+        else:
+            st.markdown("**None is declared.** Put `purpose` into the study file of the trainer.")
 
 
 def _retention() -> None:

@@ -19,10 +19,10 @@ from typing import TypeVar
 
 from edge_agent.policy import load_policy
 from edge_agent.webrtc.cli import add_webrtc
-from perception.session_metadata import PURPOSES
 from sentry_proto.errors import EnvironmentFault, InputError, MissingDependency, SentryError
 from sentry_proto.json_log import JsonFormatter
 from sentry_proto.pipes import unread
+from sentry_proto.purposes import PURPOSES
 
 Choice = TypeVar("Choice")
 

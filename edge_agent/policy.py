@@ -19,8 +19,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from perception.session_metadata import PURPOSES
 from sentry_proto.errors import InputError
+from sentry_proto.purposes import PURPOSES
 
 FILE = Path("/etc/sentry/policy.toml")
 

@@ -28,10 +28,11 @@ from edge_agent.sources import PUPPET, PUPPET_FPS, Frame, Source, SourceOptions,
 from edge_agent.state import State
 from perception.chain import Perception
 from perception.pipeline import FeaturePipeline
-from perception.session_metadata import PURPOSES, SessionMetadata, check_folder_name
+from perception.session_metadata import SessionMetadata, check_folder_name
 from perception.session_rows import QuestionnaireResult
 from perception.session_writer import new_session_id
 from sentry_proto.errors import SentryError
+from sentry_proto.purposes import PURPOSES
 from sentry_proto.questionnaires import Questionnaire
 from sentry_proto.tasks import DEFAULT_TASKS, Task
 

@@ -17,9 +17,6 @@ FORMAT = 1
 
 FILE = "session.json"
 
-PURPOSES = ("research", "clinical", "safety")
-"""What a recording may declare that it is for."""
-
 
 @dataclass(frozen=True)
 class SessionMetadata:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     settings = replace(
         settings, database=arguments.database, canary_s=arguments.canary_seconds, metrics=metrics, study=study
     )
-    serve(settings, ended, _announce)
+    serve(settings, ended, partial(_announce, study.purpose))
 
 
 def _ingest(arguments: argparse.Namespace) -> None:
@@ -221,8 +222,9 @@ def _begin(log_format: str) -> threading.Event:
     return ended
 
 
-def _announce(ends: Endpoints) -> None:
-    print(f"ready: agents at {ends.ingest}, updates at {ends.updates}, control at {ends.control}", flush=True)
+def _announce(purpose: str, ends: Endpoints) -> None:
+    declared = f"; declared purpose: {purpose}" if purpose else ""
+    print(f"ready: agents at {ends.ingest}, updates at {ends.updates}, control at {ends.control}{declared}", flush=True)
 
 
 def _ask(arguments: argparse.Namespace) -> None:
@@ -254,7 +256,8 @@ def _answer(arguments: argparse.Namespace, client: ControlClient) -> Any:
 def _reports(arguments: argparse.Namespace, client: ControlClient) -> Json:
     if arguments.action == "export":
         reports = report_export.fetch(client.call, arguments.participant)
-        write_durable(arguments.out, report_export.to_csv(reports).encode())
+        purpose = client.call("study")["purpose"]
+        write_durable(arguments.out, report_export.to_csv(reports, purpose).encode())
         return {"written": len(reports), "file": str(arguments.out)}
     if arguments.revoke:
         return dict(client.call("revoke_link", participant=arguments.participant))

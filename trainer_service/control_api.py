@@ -282,7 +282,10 @@ class ControlApi(AccountApi, OpinionApi, PeopleApi):
         """One published version for a reader, in Markdown."""
         with self._store.read() as connection:
             made_on = rates.describe(connection, self._feeds.values(), {"model_version": version})
-            return {"version": version, "markdown": model_card.card(connection, self._tasks, version, made_on)}
+            return {
+                "version": version,
+                "markdown": model_card.card(connection, self._tasks, version, made_on, self._study.purpose),
+            }
 
     def decisions(self, limit: int = 100) -> list[Json]:
         """The learner's decisions, newest first."""

@@ -38,7 +38,13 @@ LIMITS = (
 )
 
 
-def card(connection: Connection, tasks: Mapping[str, Task], version: int, rates: Sequence[Mapping[str, Any]]) -> str:
+def card(
+    connection: Connection,
+    tasks: Mapping[str, Task],
+    version: int,
+    rates: Sequence[Mapping[str, Any]],
+    purpose: str = "",
+) -> str:
     """The card in Markdown.
 
     Args:
@@ -46,6 +52,7 @@ def card(connection: Connection, tasks: Mapping[str, Task], version: int, rates:
         tasks: those that are configured, by name.
         version: a published one.
         rates: of this version, as `rates.describe` gives them.
+        purpose: that the study declares; empty if it declares none.
 
     Raises:
         InputError: if there is no such version.
@@ -60,7 +67,7 @@ def card(connection: Connection, tasks: Mapping[str, Task], version: int, rates:
     decisions = connection.execute(chosen).all()
     overall = {row["task"]: row for row in rates if row["model_version"] is None}
     parts = [
-        _head(model),
+        _head(model, purpose),
         *(_task(name, tasks.get(name), model.metrics.get(name, {}), decisions) for name in model.tasks),
         _in_use([name for name in model.tasks if name in overall], overall),
         "## Limits\n\n" + "\n".join(f"* {words}" for words in LIMITS),
@@ -68,10 +75,11 @@ def card(connection: Connection, tasks: Mapping[str, Task], version: int, rates:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _head(model: Row[Any]) -> str:
+def _head(model: Row[Any], purpose: str) -> str:
     made = datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
     parent = f"version {model.parent}" if model.parent else "none"
     rows = [("Published", made), ("State", model.status), ("Starts from", parent), ("Tasks", ", ".join(model.tasks))]
+    rows += [("Declared purpose of the study", purpose)] if purpose else []
     return f"# Heads, version {model.version}\n\n" + _table(("", ""), rows)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ def fetch(call: Callable[..., Any], wanted: Wanted) -> tuple[list[Sheet], int]:
     allowed = [window for window in asked if _may_leave(window, wanted)]
     task = next(task for task in tasks if task.name == wanted.task)
     chosen = (call("window", window_id=window["window_id"]) for window in allowed[: wanted.count])
-    return [sheet_of(window, task, tasks) for window in chosen], len(asked) - len(allowed)
+    purpose = call("study")["purpose"]
+    return [replace(sheet_of(window, task, tasks), purpose=purpose) for window in chosen], len(asked) - len(allowed)
 
 
 def write(sheets: Sequence[Sheet], kind: str, path: Path) -> list[Path]:

@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 COLUMNS = (
     "created", "participant", "task", "value", "rater", "source", "confidence", "instrument", "score", "answers",
-    "words",
+    "words", "purpose",
 )  # fmt: skip
 PAGE = 1_000
 
@@ -30,13 +30,19 @@ def fetch(call: Callable[..., list[Json]], participant: str | None) -> list[Json
             return sorted(found, key=lambda report: (report["created"], report["row"]))
 
 
-def to_csv(reports: Iterable[Json]) -> str:
-    """The file's text; the participant is the rater, and the confidence is 1."""
+def to_csv(reports: Iterable[Json], purpose: str = "") -> str:
+    """The file's text; the participant is the rater, the confidence is 1, the purpose is what the study declares."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for report in reports:
         answers = " ".join(map(str, report["answers"] or ()))
-        said = {"rater": report["participant"], "source": SOURCE, "confidence": 1, "answers": answers}
+        said = {
+            "rater": report["participant"],
+            "source": SOURCE,
+            "confidence": 1,
+            "answers": answers,
+            "purpose": purpose,
+        }
         writer.writerow({**report, **said})
     return text.getvalue()

@@ -1,5 +1,6 @@
 """What a study decides beside its tasks; without a study file, what stands here.
 
+purpose = "research"      # or "clinical" or "safety": declared at the start, and stamped into every export
 retention_days = 180      # after which the trainer deletes by itself, once a day; without it, nothing is deleted
 show_results = false      # whether participants see the score of the form that they have filled in
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sentry_proto.errors import InputError
+from sentry_proto.purposes import PURPOSES
 from sentry_proto.questionnaires import QUESTIONNAIRES
 from sentry_proto.toml_file import read_toml
 
@@ -29,11 +31,13 @@ class Study:
     """The settings of a study.
 
     Attributes:
+        purpose: of `PURPOSES`; empty where none is declared.
         retention_days: from the arrival of data until they are deleted; None for never.
         show_results: whether participants see their own scores.
         forms: the questionnaires that are asked, and the days from one time to the next.
     """
 
+    purpose: str = ""
     retention_days: float | None = None
     show_results: bool = False
     forms: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(QUESTIONNAIRES, TWO_WEEKS_DAYS))
@@ -52,6 +56,8 @@ def load_study(path: Path) -> Study:
     table = read_toml(path, "study file")
     if unknown := sorted(table.keys() - vars(Study()).keys()):
         raise InputError(f"{path}: a study file knows {', '.join(vars(Study()))}, not {unknown[0]!r}")
+    if table.get("purpose", PURPOSES[0]) not in PURPOSES:
+        raise InputError(f"purpose must be one of {', '.join(PURPOSES)}, not {table['purpose']!r}")
     if "retention_days" in table:
         _days("retention_days", table["retention_days"])
     if not isinstance(table.get("show_results", False), bool):

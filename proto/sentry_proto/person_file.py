@@ -13,7 +13,8 @@ Json = dict[str, Any]
 KINDS = ("windows", "alerts", "labels", "self_reports", "remarks", "scored_counts", "audit")
 READ_ME = """What the trainer of this study holds of one participant, one JSON object a line; times are Unix seconds.
 
-about.json            how much of what, under which consent records, and which model versions know of the participant
+about.json            what the study declares to be for, how much there is of what, under which consent records, and
+                      which model versions know of the participant
 windows.jsonl         30 s each: features second by second (null where unseen), and what the models said of them
 alerts.jsonl          when the probability of a state stayed above its threshold
 labels.jsonl          what raters, or the participant, said of a window
@@ -37,7 +38,8 @@ def pack(call: Callable[..., Any], participant: str) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("README.txt", READ_ME)
-        archive.writestr("about.json", json.dumps(call("person", participant=participant), indent=1))
+        about = {"purpose": call("study")["purpose"], **call("person", participant=participant)}
+        archive.writestr("about.json", json.dumps(about, indent=1))
         for kind in KINDS:
             with archive.open(f"{kind}.jsonl", "w") as lines:
                 for row in _rows(call, participant, kind):

@@ -205,7 +205,7 @@ class FakeTrainer:
     links: dict[str, str] = field(default_factory=dict)
     due: dict[str, float] = field(default_factory=dict)
     study: dict[str, Any] = field(default_factory=lambda: {
-        "retention_days": None, "show_results": False, "forms": {"phq8": 14.0, "gad7": 14.0},
+        "purpose": "", "retention_days": None, "show_results": False, "forms": {"phq8": 14.0, "gad7": 14.0},
     })  # fmt: skip
     participants: list[dict[str, Any]] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)

@@ -98,7 +98,15 @@ def test_the_table_holds_what_is_drawn() -> None:
         ("v1", "confidences", "210"), ("v2", "confidences", "210"),
     ]  # fmt: skip
     assert float(rows[0]["value"]) == pytest.approx(0.3)
-    assert figures.table_csv([]).strip() == ""
+    assert figures.table_csv([]).strip() == "purpose"
+
+
+def test_files_bear_the_purpose_that_the_study_declares() -> None:
+    assert figures.table_csv([{"n": 3}], "clinical").splitlines() == ["n,purpose", "3,clinical"]
+    draw, _ = FIGURES["around"]
+    plain, stamped = (ElementTree.fromstring(figures.svg(draw, purpose)) for purpose in ("", "clinical"))
+    assert plain.find("{http://www.w3.org/2000/svg}desc") is None
+    assert stamped.findtext("{http://www.w3.org/2000/svg}desc") == "Declared purpose: clinical"
 
 
 def test_a_version_stands_beside_the_one_before_it_unless_it_took_its_head_over() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 
 import pytest
@@ -82,19 +83,23 @@ class TestPeople:
 
     def test_retention_says_what_the_study_decided_and_what_is_due(self, trainer: FakeTrainer) -> None:
         test = open_page("people")
-        assert "Nothing is deleted by itself." in test.markdown[0].value
+        assert "None is declared." in test.markdown[0].value
+        assert "Nothing is deleted by itself." in test.markdown[1].value
         test.number_input(key="days").set_value(30).run()
         assert "Older than that: 7 windows." in [caption.value for caption in test.caption]
-        trainer.study["retention_days"] = 90
+        trainer.study |= {"retention_days": 90, "purpose": "safety"}
         test.run()
-        assert "The trainer deletes what is older than **90 days**, once a day" in test.markdown[0].value
+        assert test.markdown[0].value == "**Safety**"
+        assert "The trainer deletes what is older than **90 days**, once a day" in test.markdown[1].value
         assert any("Due with the next round: 7 windows." in caption.value for caption in test.caption)
 
     def test_the_export_is_made_when_fetched_and_kept_nowhere(self, trainer: FakeTrainer) -> None:
+        trainer.study["purpose"] = "clinical"
         test = open_page("people")
         assert "download" in {save.key for save in test.get("download_button")}
         with zipfile.ZipFile(io.BytesIO(person_file.pack(asking(), "P01"))) as archive:
             assert "P01" in archive.read("windows.jsonl").decode()
+            assert json.loads(archive.read("about.json"))["purpose"] == "clinical"
         assert "export of" not in test.session_state
 
 

@@ -65,7 +65,8 @@ def test_the_system_page_says_what_to_do(trainer: FakeTrainer) -> None:
 
 def test_the_log_as_a_file() -> None:
     entry = {"row": 1, "time": 0.0, "actor": "ann", "role": "rater", "action": "label", "target": "x, y"}
-    text = audit.to_csv([{**entry, "participant": None, "details": ""}])
+    text = audit.to_csv([{**entry, "participant": None, "details": ""}], "clinical")
     assert text == (
-        'row,time,actor,role,action,target,participant,details\n1,1970-01-01T00:00:00Z,ann,rater,label,"x, y",,\n'
+        "row,time,actor,role,action,target,participant,details,purpose\n"
+        '1,1970-01-01T00:00:00Z,ann,rater,label,"x, y",,,clinical\n'
     )

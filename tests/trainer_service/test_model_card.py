@@ -6,6 +6,7 @@ from sentry_proto.types import Stratum
 from tests.trainer_service.conftest import put_windows
 from tests.trainer_service.test_control_api import CALM, TENSE, Desk, desk, refused, scored, submit
 from trainer_service.registry import Decision, Model, announce, record, settle
+from trainer_service.study import Study
 
 __all__ = ["desk"]
 
@@ -40,6 +41,11 @@ def test_a_card_says_what_it_rests_on_how_it_was_judged_and_what_it_is_not(publi
         "| stress | Miss rate | - | not enough labels yet", "It is no diagnosis",
     ):  # fmt: skip
         assert said in text
+
+
+def test_a_card_says_what_the_study_declares_to_be_for(published: Desk) -> None:
+    published.api._study = Study(purpose="safety")
+    assert "| Declared purpose of the study | safety |" in published.call("card", version=1)["markdown"]
 
 
 def test_a_card_names_nobody(published: Desk) -> None:

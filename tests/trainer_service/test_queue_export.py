@@ -30,6 +30,8 @@ def ask(method: str, **params: Any) -> Any:
     windows[1]["labels"] = [{"task": "stress", "value": "calm", "rater": "bob"}]
     if method == "status":
         return {"tasks": tasks_to_json(DEFAULT_TASKS)}
+    if method == "study":
+        return {"purpose": "clinical"}
     if method == "queue":
         assert params["limit"] == 1_000
         return windows
@@ -69,6 +71,17 @@ def test_the_models_estimate_and_the_whole_vector_stay(tmp_path: Path) -> None:
     text = path.read_text()
     assert not [word for word in ("probabilities", "entropy", "model_version", "consent", "gaze") if word in text]
     assert [sheet.curves for sheet in read_sheets(text)] == [sheet.curves for sheet in sheets]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_row_bears_the_purpose_that_the_study_declares(kind: str, tmp_path: Path) -> None:
+    sheets, _ = fetch(ask, Wanted("stress", 9))
+    text = write(sheets, kind, tmp_path / f"q.{kind}")[0].read_text()
+    assert text.count("clinical") == len(sheets)
+    if kind == "jsonl":
+        assert {sheet.purpose for sheet in read_sheets(text)} == {"clinical"}
+        older = "".join(json.dumps({**json.loads(line), "purpose": None}) for line in text.splitlines()[:1])
+        assert read_sheets(older.replace(', "purpose": null', ""))[0].purpose == "", "files of before bear none"
 
 
 @pytest.mark.parametrize("kind", FORMATS)

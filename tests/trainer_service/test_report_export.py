@@ -24,11 +24,11 @@ SENTENCE = {**MINUTE, "row": 3, "task": "", "value": "", "instrument": "sentence
 
 
 def test_one_row_per_report_with_what_a_questionnaire_adds() -> None:
-    assert report_export.to_csv([MINUTE, SCALE, SENTENCE]).splitlines() == [
-        "created,participant,task,value,rater,source,confidence,instrument,score,answers,words",
-        "1750000000.25,P01,stress,calm,P01,self-report,1,,,,",
-        "1750000060.0,P01,anxiety,mild,P01,self-report,1,gad7,5,1 1 1 1 1 0 0,",
-        '1750000000.25,P01,,,P01,self-report,1,sentence,,,"the ""test"", again"',
+    assert report_export.to_csv([MINUTE, SCALE, SENTENCE], "clinical").splitlines() == [
+        "created,participant,task,value,rater,source,confidence,instrument,score,answers,words,purpose",
+        "1750000000.25,P01,stress,calm,P01,self-report,1,,,,,clinical",
+        "1750000060.0,P01,anxiety,mild,P01,self-report,1,gad7,5,1 1 1 1 1 0 0,,clinical",
+        '1750000000.25,P01,,,P01,self-report,1,sentence,,,"the ""test"", again",clinical',
     ]
 
 

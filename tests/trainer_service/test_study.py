@@ -19,15 +19,17 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_what_a_study_file_says_and_what_holds_without_one(tmp_path: Path) -> None:
-    text = "retention_days = 180\nshow_results = true\n[forms]\ngad7 = 7\n"
-    assert load_study(written(tmp_path, text)) == Study(180, True, {"gad7": 7})
-    assert load_study(written(tmp_path, "")) == Study() == Study(None, False, {"phq8": 14.0, "gad7": 14.0})
+    text = 'purpose = "safety"\n' + "retention_days = 180\nshow_results = true\n[forms]\ngad7 = 7\n"
+    assert load_study(written(tmp_path, text)) == Study("safety", 180, True, {"gad7": 7})
+    assert load_study(written(tmp_path, "")) == Study() == Study("", None, False, {"phq8": 14.0, "gad7": 14.0})
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("retention = 3", "a study file knows retention_days, show_results, forms, not 'retention'"),
+        ("retention = 3", "a study file knows purpose, retention_days, show_results, forms, not 'retention'"),
+        ('purpose = "fun"', "purpose must be one of research, clinical, safety, not 'fun'"),
+        ("purpose = 3", "purpose must be one of research, clinical, safety, not 3"),
         ("retention_days = 0", "retention_days must be a number of days above 0, not 0"),
         ("retention_days = inf", "retention_days must be a number of days above 0"),
         ("retention_days = true", "retention_days must be a number of days above 0"),

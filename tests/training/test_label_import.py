@@ -43,7 +43,7 @@ def stretches(folder: Path) -> list[tuple[str, str, float, float]]:
 
 
 def test_both_ends_name_the_same_columns() -> None:
-    assert (*COLUMNS, "words") == report_export.COLUMNS
+    assert (*COLUMNS, "words", "purpose") == report_export.COLUMNS
 
 
 def test_an_answer_holds_since_the_one_before_but_for_no_more_than_a_minute(tmp_path: Path) -> None:

@@ -33,13 +33,14 @@ Json = dict[str, Any]
 CHOICE, OBJECT = "label", "curves"
 """Names of the answer and of what is answered about, in Label Studio."""
 
-_TEXT = ("window_id", "task", "reason", "participant", "session", "agent", "camera_states")
+_TEXT = ("window_id", "task", "reason", "participant", "session", "agent", "camera_states", "purpose")
 _IN_FILES = tuple(field.name for field in fields(Sheet) if field.name not in {"model_version", "odds", "stills"})
+_NEEDED = tuple(name for name in _IN_FILES if name != "purpose")
 _LETTERS = {letter: str(state) for state, letter in CAMERA_STATES.items()}
 
 CSV_COLUMNS = (
     "window_id", "task", "choices", "value", "rater", "confidence", "participant", "session", "agent", "start_local",
-    "end_local", "reason", "camera",
+    "end_local", "reason", "purpose", "camera",
     *(f"{curve.name}_{what}" for curve in CURVES for what in ("mean", "lowest", "highest")),
 )  # fmt: skip
 LINE_FIELDS = (*_IN_FILES, "start_local", "end_local", "value", "rater", "confidence")
@@ -119,9 +120,9 @@ def read_sheets(text: str) -> list[Sheet]:
 
 
 def _sheet(entry: object) -> Sheet:
-    if not isinstance(entry, dict) or not set(_IN_FILES) <= set(entry):
-        raise InputError(f"it must be an object with {', '.join(_IN_FILES)}")
-    chosen = {name: entry[name] for name in _IN_FILES}
+    if not isinstance(entry, dict) or not set(_NEEDED) <= set(entry):
+        raise InputError(f"it must be an object with {', '.join(_NEEDED)}")
+    chosen = {"purpose": "", **{name: entry[name] for name in _IN_FILES if name in entry}}
     if not all(isinstance(chosen[name], str) for name in _TEXT):
         raise InputError(f"{', '.join(_TEXT)} must be text")
     for name in ("classes", "verdicts"):
@@ -190,6 +191,7 @@ def _task_data(sheet: Sheet) -> Json:
         "session": sheet.session,
         "agent": sheet.agent,
         "reason": sheet.reason,
+        "purpose": sheet.purpose,
         **_when(sheet),
         OBJECT: {
             "second": [t + 0.5 for t in seconds],

@@ -66,6 +66,7 @@ class Sheet:
         start, end: Unix seconds.
         camera_states: one letter a second, see `sentry_proto.types.CAMERA_STATES`.
         curves: by the names in `CURVES`, one value per second, None where it was not seen.
+        purpose: that the study declares; empty if it declares none, and on a page.
         model_version, odds: what the model says; not in a file.
         stills: Unix seconds and base64 of a JPEG; not in a file.
     """
@@ -82,6 +83,7 @@ class Sheet:
     end: float
     camera_states: str
     curves: Mapping[str, Series]
+    purpose: str = ""
     model_version: int | None = None
     odds: tuple[Odds, ...] = ()
     stills: tuple[tuple[float, str], ...] = ()
