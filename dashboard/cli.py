@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.keys import CONTROL, KeyFile
+from sentry_proto.software import SOFTWARE
 from training.active_learning.review.serve import become, server_arguments
 
 KEY_VARIABLE = "SENTRY_CONTROL_KEY"
@@ -25,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="sentry-dashboard", description="Overview, review, error rates and self-reports in a browser."
     )
+    made.add_argument("--version", action="version", version=f"%(prog)s {SOFTWARE}")
     made.add_argument("--key", type=Path, default=Path("control.key"), help="a key of the role control (control.key)")
     made.add_argument("--port", type=int, default=8501, help="of the web server (8501)")
     made.add_argument("--address", default="127.0.0.1", help="to listen on (127.0.0.1: this machine only)")

@@ -29,6 +29,7 @@ from sentry_proto.control import ControlClient
 from sentry_proto.errors import EnvironmentFault, PeerUnreachable, SentryError
 from sentry_proto.keys import CONTROL, KeyFile
 from sentry_proto.layout import N_SECOND
+from sentry_proto.software import SOFTWARE
 
 PUPPET = "puppet"
 TRAINER_PORT = 7810
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="sentry-demo", description="The whole loop on this machine, in one browser page."
     )
+    made.add_argument("--version", action="version", version=f"%(prog)s {SOFTWARE}")
     made.add_argument("--source", default=PUPPET, help="puppet (default), a camera's number, or a recording")
     made.add_argument("--dir", type=Path, help="keep the study in this folder (default: a temporary one)")
     made.add_argument("--port", type=int, default=8501, help="of the page; the next free one is taken (8501)")

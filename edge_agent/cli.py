@@ -23,6 +23,7 @@ from sentry_proto.errors import EnvironmentFault, InputError, MissingDependency,
 from sentry_proto.json_log import JsonFormatter
 from sentry_proto.pipes import unread
 from sentry_proto.purposes import PURPOSES
+from sentry_proto.software import SOFTWARE
 
 Choice = TypeVar("Choice")
 
@@ -281,6 +282,7 @@ def stop_on_signal() -> threading.Event:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sentry-agent", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {SOFTWARE}")
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object an event")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="watch a source, score windows, send what is selected"))

@@ -24,7 +24,6 @@ import zmq
 from edge_agent.capture import capture
 from edge_agent.policy import load_policy
 from edge_agent.sources import Source, SourceOptions, open_source
-from edge_agent.state import SOFTWARE
 from edge_agent.updater import FAILURES, SocketFetcher, in_words, offered
 from perception.bundles import BUNDLES, verify
 from perception.chain import Image, Perception
@@ -37,6 +36,7 @@ from sentry_proto.curve import ConnectionWatch, watched_client_socket
 from sentry_proto.errors import CameraError, EnvironmentFault, PeerUnreachable, SentryError
 from sentry_proto.keys import AGENT, KeyFile
 from sentry_proto.layout import LAYOUT_ID
+from sentry_proto.software import SOFTWARE
 from sentry_proto.types import Hello, Pulse, Refusal
 
 LOOK_S = 2.0

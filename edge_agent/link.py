@@ -13,13 +13,14 @@ from edge_agent.heads import Heads
 from edge_agent.outbox import Outbox
 from edge_agent.shelf import SHELF_FILE, Shelf
 from edge_agent.slots import Slots
-from edge_agent.state import SOFTWARE, State, heartbeat
+from edge_agent.state import State, heartbeat
 from edge_agent.updater import SocketFetcher, UpdateClient, UpdateService
 from edge_agent.uplink import Uplink
 from sentry_proto import limits
 from sentry_proto.json_log import fields
 from sentry_proto.keys import KeyFile
 from sentry_proto.layout import LAYOUT_ID
+from sentry_proto.software import SOFTWARE
 from sentry_proto.types import Heartbeat, Hello, Offset, Wanted
 
 log = logging.getLogger(__name__)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 from edge_agent.heads import Heads
 from edge_agent.outbox import DEFAULT_QUOTA, Outbox
 from edge_agent.stats import FrameRate
 from sentry_proto.limits import MAX_WORDS
+from sentry_proto.software import SOFTWARE
 from sentry_proto.tasks import DEFAULT_TASKS, Task
 from sentry_proto.types import CameraState, Heartbeat, Offset
-
-SOFTWARE = version("sentry-lab")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
@@ -25,6 +24,7 @@ from perception.video import Thinner, VideoFile
 from sentry_proto.durable import sync_folder
 from sentry_proto.errors import MediaError, StorageError
 from sentry_proto.layout import LAYOUT_ID, MODALITIES, MODALITY_INDEX, SECOND_FEATURES
+from sentry_proto.software import SOFTWARE
 from sentry_proto.types import CameraState
 
 Progress = Callable[[int, int], None]
@@ -187,7 +187,7 @@ def to_table(seconds: list[Second]) -> pa.Table:
 @cache
 def table_metadata() -> dict[str, str]:
     """What a table of seconds says of its making: layout, crop rule, version of Sentry, one `sha256_*` per model."""
-    metadata = {"sentry_layout": LAYOUT_ID, "sentry_crop": crop.RULE, "sentry_version": version("sentry-lab")}
+    metadata = {"sentry_layout": LAYOUT_ID, "sentry_crop": crop.RULE, "sentry_version": SOFTWARE}
     return metadata | {f"sha256_{name}": sha256(name) for name in MODELS}
 
 

@@ -24,6 +24,7 @@ from sentry_proto.json_log import JsonFormatter
 from sentry_proto.keys import CONTROL, Endpoints, KeyFile
 from sentry_proto.metrics import address
 from sentry_proto.pipes import unread
+from sentry_proto.software import SOFTWARE
 from sentry_proto.tasks import DEFAULT_TASKS, load_tasks
 from trainer_service import account_cli, ingest_only, keyring, report_export, upkeep
 from trainer_service.app import Settings, serve
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sentry-trainer", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {SOFTWARE}")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--dir", type=Path, default=keyring.default_home(), help="the trainer's folder (%(default)s)")
     client = argparse.ArgumentParser(add_help=False, parents=[common])

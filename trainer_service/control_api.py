@@ -8,7 +8,6 @@ import logging
 import time
 import typing
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from sqlalchemy import ColumnElement
 from sentry_proto.control import decode_request, encode_error, encode_result
 from sentry_proto.errors import InputError, MalformedMessage, SentryError, StorageError
 from sentry_proto.keys import AGENT, AllowList
+from sentry_proto.software import SOFTWARE
 from sentry_proto.tasks import Task, tasks_to_json
 from sentry_proto.types import Stratum
 from trainer_service import accounts, alert_views, links, model_card, rates, schema, threshold_advice, veil, views
@@ -39,7 +39,6 @@ from trainer_service.views import checked_limit as _limit
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-SOFTWARE = version("sentry-lab")
 _WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list", bool: "true or false"}
 
 

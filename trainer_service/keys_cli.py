@@ -15,6 +15,7 @@ from typing import Any
 from sentry_proto.errors import InputError, SentryError
 from sentry_proto.keys import AGENT, ROLES, AllowList
 from sentry_proto.pipes import unread
+from sentry_proto.software import SOFTWARE
 from trainer_service import ceremony, expiries, journal, keyring
 from trainer_service.audit import Entry
 from trainer_service.ceremony import Offline
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sentry-keys", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {SOFTWARE}")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--dir", type=Path, default=keyring.default_home(), help="the trainer's folder (%(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)

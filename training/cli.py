@@ -7,6 +7,7 @@ import sys
 
 from sentry_proto.errors import SentryError
 from sentry_proto.pipes import unread
+from sentry_proto.software import SOFTWARE
 from training.commands import crossval, evaluate, sessions
 from training.evaluation.expression import ModelError
 
@@ -30,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sentry-train", description="Train and judge Sentry's models offline.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {SOFTWARE}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     crossval.add(commands)
     evaluate.add(commands)

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from sentry_proto.errors import InputError
+from sentry_proto.software import SOFTWARE
 from sentry_proto.tasks import DEFAULT_TASKS, Task, load_tasks
 from training.commands.crossval_plan import (
     CAUSAL,
@@ -93,7 +93,7 @@ def _find(options: argparse.Namespace, data: _Data) -> Findings:
         dataset=options.dataset,
         title=swellkw.NAME if options.dataset == SWELLKW else f"Recorded sessions ({options.data.name})",
         command=_command(options),
-        version=version("sentry-lab"),
+        version=SOFTWARE,
         made=datetime.now(UTC),
         protocol=str(protocol),
         seeds=options.seeds,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sentry_proto.layout import EMOTIONS
+from sentry_proto.software import SOFTWARE
 from training.evaluation.calibration import reliability
 from training.evaluation.metrics import expected_calibration_error
 from training.evaluation.results import Figure
@@ -68,7 +68,7 @@ def write_expression_report(folder: Path, findings: ExpressionFindings, command:
         generator=GENERATOR,
         style=stylesheet(),
         made=datetime.now(UTC),
-        version=version("sentry-lab"),
+        version=SOFTWARE,
     )
     return write_files(folder, page, {f"{name}.svg": standalone(picture) for name, picture in pictures.items()})
 
