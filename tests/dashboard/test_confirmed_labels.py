@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.conftest import Reached
 from tests.dashboard.test_browser import CHROMIUM, CLEAR, browser, page, serves
 from tests.e2e.study import Study, eventually, free_port
 from tests.e2e.wire_agent import WireAgent
@@ -108,14 +109,15 @@ def test_labels_outlive_a_killed_dashboard_a_double_click_and_two_tabs(page: Pag
 
 @pytest.mark.soak
 @pytest.mark.promise("R9")
-def test_labels_outlive_many_killed_dashboards(page: Page, study: Study) -> None:
+def test_labels_outlive_many_killed_dashboards(page: Page, study: Study, reached: Reached) -> None:
     with served(study) as server:
-        _label_and_kill(page, study, server, kills=KILLS)
+        confirmed = _label_and_kill(page, study, server, kills=KILLS)
+        reached(f"labels confirmed in {KILLS} kills", confirmed, "none lost or doubled")
         assert max(stored(study).values()) == 1
 
 
-def _label_and_kill(page: Page, study: Study, server: Server, kills: int) -> None:
-    """The dashboard dies at a moment of a click that differs from round to round."""
+def _label_and_kill(page: Page, study: Study, server: Server, kills: int) -> int:
+    """The dashboard dies at a moment of a click that differs from round to round; returns how many were confirmed."""
     confirmed: list[str] = []
     for number in range(kills):
         open_queue(page, server.url)
@@ -140,6 +142,7 @@ def _label_and_kill(page: Page, study: Study, server: Server, kills: int) -> Non
     server.kill()
     assert sum(stored(study).values()) == count + 1
     server.start()
+    return len(confirmed)
 
 
 def _double_click(page: Page, study: Study, server: Server) -> None:

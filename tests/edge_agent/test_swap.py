@@ -17,6 +17,7 @@ from edge_agent.heads import Heads
 from edge_agent.slots import Slots
 from edge_agent.updater import UpdateService
 from sentry_proto.tasks import DEFAULT_TASKS
+from tests.conftest import Reached
 from tests.edge_agent.bundles import bundle
 from tests.edge_agent.test_updater import Agent, Repository
 from tests.edge_agent.trainer import eventually
@@ -28,7 +29,7 @@ SWAPS = 5
 
 @pytest.mark.promise("S4")
 @pytest.mark.slow
-def test_scoring_pauses_for_less_than_a_second_when_heads_are_exchanged(tmp_path: Path) -> None:
+def test_scoring_pauses_for_less_than_a_second_when_heads_are_exchanged(tmp_path: Path, reached: Reached) -> None:
     repository = Repository(tmp_path / "trainer")
     repository.publish(1)
     agent, ended = Agent(repository, tmp_path / "agent"), threading.Event()
@@ -55,7 +56,7 @@ def test_scoring_pauses_for_less_than_a_second_when_heads_are_exchanged(tmp_path
     scorer.join()
     times, versions = zip(*scored, strict=True)
     pause = max(later - earlier for earlier, later in itertools.pairwise(times))
-    print(f"longest pause over {SWAPS} exchanges: {1000 * pause:.0f} ms")
+    reached(f"longest pause over {SWAPS} exchanges", pause, f"{LONGEST_PAUSE_S:g} s")
     assert pause <= LONGEST_PAUSE_S
     assert list(dict.fromkeys(versions)) == list(range(1, SWAPS + 2))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.conftest import Reached
 from tests.edge_agent.trainer import eventually
 from tests.faults.conftest import WiredAgent, stored_once
 from tests.faults.proxy import FaultProxy
@@ -47,7 +48,7 @@ def test_latency_alone_is_no_fault(ingestion: Ingestion, proxy: FaultProxy, wire
 @pytest.mark.parametrize("fault", ["cut", "half_open"])
 @pytest.mark.parametrize("seconds", [6, pytest.param(600, marks=pytest.mark.soak)])
 def test_a_partition_is_known_within_4_s_and_drained_within_60_s_of_its_end(
-    ingestion: Ingestion, proxy: FaultProxy, wire: Wire, fault: str, seconds: float
+    ingestion: Ingestion, proxy: FaultProxy, wire: Wire, fault: str, seconds: float, reached: Reached
 ) -> None:
     agent = wire("lab-1")
     agent.record(20)
@@ -55,13 +56,16 @@ def test_a_partition_is_known_within_4_s_and_drained_within_60_s_of_its_end(
     getattr(proxy, fault)()
     began = time.monotonic()
     eventually(lambda: both_know(ingestion, agent), "both sides know", KNOWN_S)
+    reached("both sides know after", time.monotonic() - began, f"{KNOWN_S:g} s")
     while time.monotonic() - began < seconds:
         agent.record(10)
         time.sleep(seconds / 20)
     assert agent.outbox.totals().spooled >= 30, "what is recorded meanwhile waits"
     assert agent.uplink.words != "connected"
     proxy.heal()
+    healed = time.monotonic()
     eventually(lambda: agent.drained, "the spool drains", DRAINED_S)
+    reached("drained after", time.monotonic() - healed, f"{DRAINED_S:g} s")
     eventually(lambda: alive(ingestion, "lab-1"), "the trainer sees it again", DRAINED_S)
     assert stored_once(ingestion.store, agent)
 

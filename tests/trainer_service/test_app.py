@@ -19,6 +19,7 @@ from sentry_proto.curve import client_socket
 from sentry_proto.errors import EnvironmentFault
 from sentry_proto.keys import AGENT, KeyFile
 from sentry_proto.types import Ack, Item
+from tests.conftest import Reached
 from tests.e2e.study import Study, eventually, run
 from tests.sentry_proto.records import window
 from trainer_service.app import Settings, running
@@ -71,7 +72,7 @@ def hammer(database: Path, key: KeyFile, trainer: subprocess.Popen[str], seconds
 @pytest.mark.promise("R1")
 @pytest.mark.e2e
 @pytest.mark.parametrize("kills", [KILLS, pytest.param(200, marks=pytest.mark.soak)])
-def test_what_was_acked_survives_sigkill(study: Study, kills: int) -> None:
+def test_what_was_acked_survives_sigkill(study: Study, kills: int, reached: Reached) -> None:
     key = KeyFile.load(study.enroll("lab-1"), AGENT)
     moments = random.Random(3)
     total, slowest = 0, 0.0
@@ -81,6 +82,7 @@ def test_what_was_acked_survives_sigkill(study: Study, kills: int) -> None:
         slowest = max(slowest, time.monotonic() - begun)
         total += len(hammer(study.trainer_dir / "store.sqlite", key, process, moments.uniform(0.3, 1.0)))
         process.wait(5)
+    reached(f"slowest of {kills} starts after a kill", slowest, f"{BACK_S:g} s")
     assert total > 100
     assert kills == KILLS or slowest < BACK_S
 
