@@ -30,10 +30,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 from dashboard.who import COOKIE
 from sentry_proto.control import ControlClient
@@ -62,6 +62,9 @@ GROWN_MIB = 200.0
 
 Figures = dict[str, dict[str, float]]
 """What was opened or clicked -> seconds: median and worst."""
+
+Look = Literal["light", "dark"]
+DESKTOP: ViewportSize = {"width": 1440, "height": 900}
 
 Visitor = Callable[[], BrowserContext]
 
@@ -138,9 +141,9 @@ class Served:
     trainer: int
     token: str
 
-    def visitor(self, browser: Browser) -> BrowserContext:
+    def visitor(self, browser: Browser, size: ViewportSize = DESKTOP, look: Look = "light") -> BrowserContext:
         """A browser that never saw a page, and is signed in."""
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        context = browser.new_context(viewport=size, color_scheme=look)
         context.add_cookies([{"name": COOKIE, "value": self.token, "url": self.url}])
         context.set_default_timeout(1000 * PATIENCE_S)
         context.add_init_script(SEEN)

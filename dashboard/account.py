@@ -22,7 +22,8 @@ HOW = "On the trainer's machine: sentry-trainer accounts add | remove | password
 
 def page() -> None:
     """Draw the page."""
-    st.html(facts([("Signed in as", who().name), ("Role", who().role), ("Which means", MEANINGS[who().role])]))
+    st.html(facts([("Signed in as", who().name), ("Role", who().role)]))
+    st.html(tag("p", f"The role {who().role} {MEANINGS[who().role]}.", "s-how"))
     if st.button("Sign out", key="sign out"):
         leave()
     if who().may("admin"):

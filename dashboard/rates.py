@@ -182,7 +182,7 @@ def _figure(rate: Rate, row: Mapping[str, Any]) -> Html:
     value = (
         tag("p", quantity(rate.key, found["value"]), "s-value") if known else tag("p", "Not enough labels yet", "s-few")
     )
-    beside = interval(rate.key, found)
+    beside = interval(rate.key, found).removeprefix("not enough labels yet: ")  # which stands above
     where = f"in {version(row['model_version'])}"
     if known and rate.key != PER_HOUR:
         where += f"; {labels_for(found, st.session_state.get('rates width', WIDTHS[1]))}"

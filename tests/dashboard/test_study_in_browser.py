@@ -214,6 +214,10 @@ FAINT = """(least) => {
 
 LEAST_CONTRAST = 4.5
 
+SQUEEZED = """() => [...document.querySelectorAll(".s-table td")]
+  .filter((one) => one.innerText.trim().length > 4 && one.clientWidth < 40).map((one) => one.innerText)"""
+"""Cells of tables that are so narrow that their words break within."""
+
 
 @pytest.mark.parametrize("where", PAGES)
 @pytest.mark.parametrize("look", ["light", "dark"])
@@ -228,6 +232,7 @@ def test_every_page_can_be_read_in_light_and_dark_and_on_a_phone(
     background = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 3 * 128) == (look == "dark"), background
     assert page.evaluate(FAINT, LEAST_CONTRAST) == []
+    assert page.evaluate(SQUEEZED) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.close()
 
