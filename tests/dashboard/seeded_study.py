@@ -11,6 +11,7 @@ follows the agents' own rules, so that the rates on the pages can be compared wi
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
 import time
 from collections import Counter
@@ -376,6 +377,14 @@ def _task_file(path: Path) -> Path:
         lines += [f"{key} = {value!r}" for key, value in rule.items()]
     path.write_text("\n".join(lines))
     return path
+
+
+def arriving(start: float) -> Iterator[Record]:
+    """What the silent agent would send from now on, session after session: windows of version 4, and alerts."""
+    random = np.random.default_rng(int(start))
+    for number in itertools.count(10_000):
+        yield from _session(Truth(), Counter(), random, number % len(PEOPLE), number, start, 4, SILENT)
+        start += SESSION_S
 
 
 class LiveAgents(threading.Thread):
