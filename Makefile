@@ -7,7 +7,8 @@ MINUTES ?= 60
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n auto --maxprocesses 8
-# What starts services, a browser or an environment keeps time limits: two files at a time, and nothing else.
+# What starts services, a browser or an environment keeps time limits, and mostly waits: three files at a time, and
+# nothing else. In the order of their names: by their number of tests, the longest, a file of one test, would come last.
 PROCESSES := e2e or browser or packaging
 
 .PHONY: help demo test test-all fuzz lint format bench soak train proto migration clean
@@ -39,7 +40,7 @@ test: $(VENV)/dev.stamp
 
 test-all: test
 	$(PYTEST) $(SIDE_BY_SIDE) -m "(slow or shared) and not soak and not ($(PROCESSES))" --timeout 600 --durations 12
-	$(PYTEST) -n 2 --dist loadfile -m "($(PROCESSES)) and not soak" --timeout 600 --durations 12
+	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m "($(PROCESSES)) and not soak" --timeout 600 --durations 12
 
 fuzz: $(VENV)/dev.stamp
 	$(PIP) "atheris>=3"
