@@ -1,7 +1,8 @@
 """How fast the dashboard's questions are answered, on a seeded study: `python -m benchmarks.dashboard --json`.
 
-Each entry is one method of the control API as a page calls it, answered in this process by the trainer's own code on a
-real store: CPU seconds (which other work on the machine does not change much) and the size of the reply.
+Each entry is one request to the control API as a page makes it, from bytes to bytes, answered in this process by the
+trainer's own code on a real store: CPU seconds (which other work on the machine does not change much) and the size of
+the reply.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sentry_proto.control import decode_reply, encode_request, result_of
 from sentry_proto.keys import AllowList
 from tests.dashboard import seeded_study
 from trainer_service.control_api import ControlApi
@@ -23,6 +26,8 @@ from trainer_service.keyring import Home, load_online_signers
 from trainer_service.publisher import Publisher
 from trainer_service.rollout import Rollout
 from trainer_service.store import Store
+
+Json = dict[str, Any]
 
 REPEATS = 5
 
@@ -39,28 +44,35 @@ class Still:
         return {"state": "idle", "last_run": None, "last_verdict": None, "waits_for": {}}
 
 
-def questions(api: ControlApi) -> dict[str, Callable[[], Any]]:
-    """What each page asks."""
-    newest = api.alerts(limit=1)[0]["alert_id"]
+def questions(ask: Callable[..., Any]) -> dict[str, tuple[str, Json]]:
+    """What each page asks: the method, and its parameters."""
+    newest = ask("alerts", limit=1)[0]["alert_id"]
+    waits = ask("queue", task="stress", rater="R1", limit=1)[0]["window_id"]
     return {
-        "overview: status": api.status,
-        "overview: agents": api.agents,
-        "overview: alerts": lambda: api.alerts(limit=8),
-        "overview: decisions": lambda: api.decisions(limit=50),
-        "alerts: people": api.people,
-        "alerts: alert_course": api.alert_course,
-        "alerts: alerts": lambda: api.alerts(limit=40),
-        "alerts: alerts without a verdict": lambda: api.alerts(unjudged=True, limit=40),
-        "alerts: alerts of one person": lambda: api.alerts(participant="P07", limit=40),
-        "alerts: alert": lambda: api.alert(newest),
-        "review: queue": lambda: api.queue("stress", "R1", 50),
-        "review: progress": lambda: api.progress("stress", "R1", 0.0),
-        "rates: by version": lambda: api.rates("stress"),
-        "rates: by week": lambda: api.rates("stress", by="week"),
-        "rates: ranking": lambda: api.ranking("stress"),
-        "rates: advice": lambda: api.threshold_advice("stress", most_false_alarms_per_hour=2.0),
-        "rates: agreement": lambda: api.agreement("stress"),
-        "models: models": api.models,
+        "overview: status": ("status", {}),
+        "overview: agents": ("agents", {}),
+        "overview: alerts": ("alerts", {"limit": 8}),
+        "overview: decisions": ("decisions", {"limit": 50}),
+        "alerts: people": ("people", {}),
+        "alerts: timeline": ("alert_course", {}),
+        "alerts: list": ("alerts", {"limit": 40}),
+        "alerts: without a verdict": ("alerts", {"unjudged": True, "limit": 40}),
+        "alerts: of one person": ("alerts", {"participant": "P07", "limit": 40}),
+        "alerts: one alert": ("alert", {"alert_id": newest}),
+        "review: queue": ("queue", {"task": "stress", "rater": "R1", "limit": 50}),
+        "review: window": ("window", {"window_id": waits}),
+        "review: progress": ("progress", {"task": "stress", "rater": "R1", "since": 0.0}),
+        "rates: by version": ("rates", {"task": "stress"}),
+        "rates: by week": ("rates", {"task": "stress", "by": "week"}),
+        "rates: ranking": ("ranking", {"task": "stress"}),
+        "rates: advice on a threshold": ("threshold_advice", {"task": "stress", "most_false_alarms_per_hour": 2.0}),
+        "rates: agreement": ("agreement", {"task": "stress"}),
+        "models: versions": ("models", {}),
+        "models: card": ("card", {"version": 4}),
+        "people: participants": ("participants", {}),
+        "people: one person": ("person", {"participant": "P07"}),
+        "audit log": ("audit_log", {"limit": 200}),
+        "system: disk and signatures": ("system", {}),
     }
 
 
@@ -78,19 +90,30 @@ def measure(folder: Path, windows: int) -> dict[str, Any]:
     began = time.process_time()
     api.read_ahead()
     ahead = time.process_time() - began
-    found = {what: _timed(ask) for what, ask in questions(api).items()}
-    stored = api.status()["windows"]
+
+    def ask(method: str, **params: Any) -> Any:
+        return result_of(decode_reply(_answer(api, method, params)))
+
+    found = {what: _timed(partial(_answer, api, *question)) for what, question in questions(ask).items()}
+    stored = ask("status")["windows"]
     store.close()
     return {"windows": stored, "build_cpu_s": round(built, 2), "ahead_cpu_s": round(ahead, 2), "questions": found}
 
 
-def _timed(ask: Callable[[], Any]) -> dict[str, float]:
+def _answer(api: ControlApi, method: str, params: Json) -> bytes:
+    reply = api.answer(encode_request("1", method, params))
+    assert reply is not None
+    return reply
+
+
+def _timed(ask: Callable[[], bytes]) -> dict[str, float]:
     spent = []
     for _ in range(REPEATS):
         began = time.process_time()
         answer = ask()
         spent.append(1000 * (time.process_time() - began))
-    size = len(json.dumps(answer)) / 1024
+    result_of(decode_reply(answer))  # which raises what went wrong
+    size = len(answer) / 1024
     return {
         "cpu_ms": round(statistics.median(spent), 1),
         "worst_ms": round(max(spent[1:]), 1),

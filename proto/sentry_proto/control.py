@@ -43,11 +43,11 @@ class ControlClient:
             PeerUnreachable: if no answer came in time; the message says what is known of the connection.
             SentryError: whatever the trainer raised.
         """
-        request = pb.ControlRequest(request_id=uuid.uuid4().hex, method=method, params=json.dumps(params))
+        request_id = uuid.uuid4().hex
         with self._lock:
             try:
-                self._socket.send(request.SerializeToString())
-                reply = self._await_reply(request.request_id)
+                self._socket.send(encode_request(request_id, method, params))
+                reply = self._await_reply(request_id)
             except zmq.Again:
                 raise self._unreachable() from None
         return result_of(reply)
@@ -76,6 +76,11 @@ class ControlClient:
         with self._lock:
             self._close_socket()
             self._context.term()
+
+
+def encode_request(request_id: str, method: str, params: dict[str, Any]) -> bytes:
+    """The caller's side."""
+    return pb.ControlRequest(request_id=request_id, method=method, params=json.dumps(params)).SerializeToString()
 
 
 def decode_request(data: bytes) -> tuple[str, str, dict[str, Any]]:
