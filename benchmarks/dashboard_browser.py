@@ -28,7 +28,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
@@ -159,29 +159,34 @@ class Served:
 def serving(folder: Path, windows: int) -> Iterator[Served]:
     """A trainer with the study in this folder, which is made if it is not there, and a dashboard."""
     study = _study(folder, windows)
-    log = (folder / "processes.log").open("w")
-    arguments = ("serve", "--dir", study.home.folder, "--tasks", study.task_file)
-    trainer = subprocess.Popen(command("sentry-trainer", *arguments), stdout=log, stderr=log)
-    client = ControlClient(KeyFile.load(study.home.control_key, CONTROL), timeout_s=10)
-    eventually(lambda: client.call("status"), PATIENCE_S, "the trainer answers")
-    if not client.call("accounts"):
-        client.call("add_account", name=RATER, role="admin", password=PASSWORD)
-    token = client.call("sign_in", name=RATER, password=PASSWORD)["token"]
-    client.close()
-    agents = LiveAgents(study)
-    agents.start()
-    port = free_port(1)
-    options = ("--key", study.home.control_key, "--port", port)
-    dashboard = subprocess.Popen(command("sentry-dashboard", *options), stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    eventually(lambda: _serves(url) or None, PATIENCE_S, "the dashboard answers")
-    try:
-        yield Served(url, dashboard.pid, trainer.pid, token, study.keys[seeded_study.SILENT])
-    finally:
-        agents.stop()
-        for process in (dashboard, trainer):
-            process.terminate()
-            process.wait(PATIENCE_S)
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "processes.log").open("w"))
+
+        def started(name: str, *what: object) -> int:
+            process = subprocess.Popen(command(name, *what), stdout=log, stderr=log)
+            stack.callback(process.wait, PATIENCE_S)
+            stack.callback(process.terminate)
+            return process.pid
+
+        trainer = started("sentry-trainer", "serve", "--dir", study.home.folder, "--tasks", study.task_file)
+        token = _signed_in(study)
+        agents = LiveAgents(study)
+        agents.start()
+        stack.callback(agents.stop)
+        port = free_port(1)
+        dashboard = started("sentry-dashboard", "--key", study.home.control_key, "--port", port)
+        url = f"http://127.0.0.1:{port}"
+        eventually(lambda: _serves(url) or None, PATIENCE_S, "the dashboard answers")
+        yield Served(url, dashboard, trainer, token, study.keys[seeded_study.SILENT])
+
+
+def _signed_in(study: SeededStudy) -> str:
+    """The token of an admin, whose account is made if it is not there."""
+    with closing(ControlClient(KeyFile.load(study.home.control_key, CONTROL), timeout_s=10)) as client:
+        eventually(lambda: client.call("status"), PATIENCE_S, "the trainer answers (see processes.log)")
+        if not client.call("accounts"):
+            client.call("add_account", name=RATER, role="admin", password=PASSWORD)
+        return str(client.call("sign_in", name=RATER, password=PASSWORD)["token"])
 
 
 @contextmanager
