@@ -12,6 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.conftest import Reached
 from tests.e2e.study import Study, eventually, free_port
 from tests.edge_agent.bundles import bundle
 from trainer_service import keyring
@@ -50,7 +51,9 @@ def study(tmp_path: Path) -> Iterator[SmallDisk]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_alerts_go_on_while_the_disk_is_full_and_records_when_it_is_not(study: SmallDisk) -> None:
+def test_alerts_go_on_while_the_disk_is_full_and_records_when_it_is_not(
+    study: SmallDisk, reached: Reached
+) -> None:
     home = Home(study.trainer_dir)
     alarming = bundle(1, bias=20.0, created=time.time())
     Publisher(home.repository, keyring.load_online_signers(home)).publish(1, alarming, datetime.now(UTC))
@@ -94,7 +97,7 @@ def test_alerts_go_on_while_the_disk_is_full_and_records_when_it_is_not(study: S
     study.start_trainer()
     begun, stored = time.monotonic(), study.status()["windows"]
     eventually(lambda: study.status()["windows"] > stored, HEALED_S, "windows are sent again")
-    assert time.monotonic() - begun < HEALED_S
+    reached("windows are stored again after", time.monotonic() - begun, f"{HEALED_S:g} s")
     dropped = figures()["records_dropped"]
     windows = study.status()["windows"]
     eventually(lambda: study.status()["windows"] > windows + 10, HEALED_S, "and go on to be")
