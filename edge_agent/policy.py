@@ -80,7 +80,7 @@ def load_policy() -> Policy:
         entries = tomllib.loads(FILE.read_text("utf-8"))
     except FileNotFoundError:
         return Policy()
-    except (OSError, ValueError) as error:  # no TOML and no UTF-8 alike
+    except (OSError, ValueError, RecursionError) as error:  # no TOML and no UTF-8 alike
         raise InputError(f"this machine's policy, {FILE}, cannot be read: {error}") from error
     return _checked(entries)
 

@@ -43,6 +43,7 @@ FORBIDDEN = {
     "a slip in its value": ("preview = 'no'", ("run", "--source", "puppet"), "true or false"),
     "no purpose": ("purpose = 'fun'", ("extract", "a.mp4", "--out", "b"), "purpose must be one of research"),
     "no TOML": ("preview: false", ("webrtc",), "cannot be read"),
+    "TOML without an end": (f"preview = {'[' * 9_999}", ("webrtc",), "cannot be read"),
 }  # fmt: skip
 
 
