@@ -51,9 +51,7 @@ def study(tmp_path: Path) -> Iterator[SmallDisk]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_alerts_go_on_while_the_disk_is_full_and_records_when_it_is_not(
-    study: SmallDisk, reached: Reached
-) -> None:
+def test_alerts_go_on_while_the_disk_is_full_and_records_when_it_is_not(study: SmallDisk, reached: Reached) -> None:
     home = Home(study.trainer_dir)
     alarming = bundle(1, bias=20.0, created=time.time())
     Publisher(home.repository, keyring.load_online_signers(home)).publish(1, alarming, datetime.now(UTC))
