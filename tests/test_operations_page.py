@@ -137,7 +137,7 @@ def test_the_installation_works_as_written(trainer: Machine, tmp_path: Path) -> 
 
     shown = KeyFile.load(trainer.root / "etc/sentry/dashboard.key", CONTROL)
     client = ControlClient(shown)
-    assert [agent["name"] for agent in client.call("agents")] == ["lab-1"]
+    eventually(lambda: [one["name"] for one in client.call("agents")] == ["lab-1"], 20, "the new key is known")
     assert [account["name"] for account in client.call("accounts")] == ["ann"]
     client.close()
     assert not (home / "dashboard.key").exists()

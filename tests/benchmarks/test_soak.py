@@ -37,7 +37,7 @@ def test_a_process_that_was_started_is_a_child_and_its_work_counts() -> None:
         process.kill()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.e2e
 @pytest.mark.timeout(300)
 def test_the_puppet_soaks_through_everything(tmp_path: Path) -> None:

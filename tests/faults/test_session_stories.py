@@ -216,7 +216,7 @@ def test_nothing_is_lost_or_doubled_in_any_story() -> None:
 @pytest.mark.slow
 @pytest.mark.promise("R1", "R2")
 def test_nothing_is_lost_or_doubled_in_many_long_stories() -> None:
-    run(200, 80)
+    run(60, 80)
 
 
 def run(stories: int, steps: int) -> None:
