@@ -15,17 +15,18 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 from playwright.sync_api import Error, Page, ViewportSize, sync_playwright
 
 from benchmarks import dashboard_browser
-from benchmarks.dashboard_browser import ARGUMENTS, CHROMIUM, Served, serving, words
+from benchmarks.dashboard_browser import ARGUMENTS, CHROMIUM, Look, Served, serving, words
 
 PAGES = {**dashboard_browser.PAGES, "self-report?participant=P01": words("Answers of", "What is stored")}
 """Address of each page, and what stands on it."""
 
 SIZES = ("1440x900", "1280x720", "390x844")
-LOOKS = ("light", "dark")
+LOOKS: tuple[Look, ...] = get_args(Look)
 FINISHED = ".stApp[data-test-script-state=notRunning]"
 SETTLE_MS = 1_500
 """Charts are drawn after the page stands."""

@@ -80,14 +80,14 @@ def _stamped(call: Callable[..., Any], made: Callable[[str], str]) -> str:
     return made(str(call("study")["purpose"]))
 
 
-def svg(drawing: Drawing, purpose: str = "") -> str:
+def svg(drawing: Drawing, purpose: str) -> str:
     """The chart as a file for print; a purpose that the study declares stands in its description."""
     made = io.StringIO()
     drawing.of(LIGHT).properties(width=PRINT_WIDTH).configure(**LIGHT.config("white")).save(made, "svg")
     return made.getvalue().replace(">", f"><desc>Declared purpose: {purpose}</desc>", 1) if purpose else made.getvalue()
 
 
-def table_csv(rows: Rows, purpose: str = "") -> str:
+def table_csv(rows: Rows, purpose: str) -> str:
     """One line per row, the columns of all of them, and the study's declared purpose."""
     made = io.StringIO()
     columns = dict.fromkeys(name for row in rows for name in row)

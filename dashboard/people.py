@@ -49,8 +49,7 @@ def _page() -> None:
     with left:
         panel("People", _people(people), plural(len(people), "participant"))
         calmly(answers.kept)
-        calmly(_purpose)
-        calmly(_retention)
+        calmly(_decided)
         calmly(_erasures)
     with right:
         names = [one["participant"] for one in people]
@@ -166,8 +165,14 @@ def _outcome() -> None:
     note("good", f"Erased: {rows}.", f"Versions that know of the person: {numbers}.{copies}")
 
 
-def _purpose() -> None:
-    purpose = ask("study")["purpose"]
+def _decided() -> None:
+    """What the study file says of all data."""
+    study = ask("study")
+    _purpose(study["purpose"])
+    _retention(study["retention_days"])
+
+
+def _purpose(purpose: str) -> None:
     with st.container(border=True, key="window-purpose"):
         heading("Purpose", "declared by the study, and stamped into every export")
         if purpose:
@@ -176,8 +181,7 @@ def _purpose() -> None:
             st.markdown("**None is declared.** Put `purpose` into the study file of the trainer.")
 
 
-def _retention() -> None:
-    days = ask("study")["retention_days"]
+def _retention(days: float | None) -> None:
     with st.container(border=True, key="window-retention"):
         heading("Retention", "counted from the arrival at the trainer")
         if days is not None:

@@ -43,7 +43,7 @@ def card(
     tasks: Mapping[str, Task],
     version: int,
     rates: Sequence[Mapping[str, Any]],
-    purpose: str = "",
+    purpose: str,
 ) -> str:
     """The card in Markdown.
 

@@ -30,7 +30,7 @@ def fetch(call: Callable[..., list[Json]], participant: str | None) -> list[Json
             return sorted(found, key=lambda report: (report["created"], report["row"]))
 
 
-def to_csv(reports: Iterable[Json], purpose: str = "") -> str:
+def to_csv(reports: Iterable[Json], purpose: str) -> str:
     """The file's text; the participant is the rater, the confidence is 1, the purpose is what the study declares."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")

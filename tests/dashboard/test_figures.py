@@ -65,7 +65,7 @@ FIGURES: dict[str, tuple[figures.Drawing, list[str]]] = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_chart_becomes_a_file_for_print(name: str) -> None:
     draw, said = FIGURES[name]
-    drawn = ElementTree.fromstring(figures.svg(draw))
+    drawn = ElementTree.fromstring(figures.svg(draw, ""))
     assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
     assert figures.PRINT_WIDTH <= float(drawn.attrib["width"]) < figures.PRINT_WIDTH + 80
     words = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
@@ -92,13 +92,13 @@ def test_a_chart_is_valid_and_is_not_made_again_for_other_data(name: str) -> Non
 
 def test_the_table_holds_what_is_drawn() -> None:
     rows = list(
-        csv.DictReader(io.StringIO(figures.table_csv(rate_charts.table_of(RATES, "miss_rate", "model_version"))))
+        csv.DictReader(io.StringIO(figures.table_csv(rate_charts.table_of(RATES, "miss_rate", "model_version"), "")))
     )
     assert [(row["group"], row["from"], row["n"]) for row in rows] == [
         ("v1", "confidences", "210"), ("v2", "confidences", "210"),
     ]  # fmt: skip
     assert float(rows[0]["value"]) == pytest.approx(0.3)
-    assert figures.table_csv([]).strip() == "purpose"
+    assert figures.table_csv([], "").strip() == "purpose"
 
 
 def test_files_bear_the_purpose_that_the_study_declares() -> None:

@@ -215,8 +215,9 @@ def test_nothing_is_lost_or_doubled_in_any_story() -> None:
 
 @pytest.mark.slow
 @pytest.mark.promise("R1", "R2")
-def test_nothing_is_lost_or_doubled_in_many_long_stories() -> None:
-    run(60, 80)
+@pytest.mark.parametrize("stories", [60, pytest.param(400, marks=pytest.mark.soak)])
+def test_nothing_is_lost_or_doubled_in_many_long_stories(stories: int) -> None:
+    run(stories, 80)
 
 
 def run(stories: int, steps: int) -> None:

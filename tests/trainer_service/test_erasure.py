@@ -88,7 +88,7 @@ def _text(value: object) -> str:
 
 def exported(desk: Desk) -> str:
     """What leaves a trainer as files."""
-    reports = report_export.to_csv(report_export.fetch(desk.call, None))
+    reports = report_export.to_csv(report_export.fetch(desk.call, None), "")
     sheets, _ = fetch(desk.call, Wanted("focus", 100, "", [], None))
     return (
         reports + str(sheets) + json.dumps([desk.call(name) for name in ("windows", "alerts", "audit_log", "agents")])

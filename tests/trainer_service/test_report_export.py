@@ -33,7 +33,7 @@ def test_one_row_per_report_with_what_a_questionnaire_adds() -> None:
 
 
 def test_what_was_exported_is_read_as_labels_without_the_sentences() -> None:
-    text = report_export.to_csv([MINUTE, SENTENCE, SCALE])
+    text = report_export.to_csv([MINUTE, SENTENCE, SCALE], "")
     assert [(report.task, report.value) for report in parse(text)] == [("stress", "calm"), ("anxiety", "mild")]
 
 

@@ -34,7 +34,7 @@ def form(t: float, participant: str = "P01") -> dict[str, object]:
 
 
 def exported(*reports: dict[str, object]) -> str:
-    return report_export.to_csv(reports)
+    return report_export.to_csv(reports, "research")
 
 
 def stretches(folder: Path) -> list[tuple[str, str, float, float]]:
