@@ -19,7 +19,7 @@ from dashboard.connection import ask, calmly, live
 from dashboard.figures import figure
 from dashboard.filters import remembered
 from dashboard.overview import VERDICT_TONES
-from dashboard.verdicts import VERDICTS, Bench
+from dashboard.verdicts import VERDICTS, Bench, Given
 from dashboard.who import rater_name
 from dashboard.wording import day_and_time, duration, feature_name
 from sentry_proto.limits import MAX_TEXT
@@ -245,11 +245,12 @@ def _undo(bench: Bench) -> None:
     if bench.outcome:
         note(bench.outcome.tone, bench.outcome.sentence)
     if bench.given:
-        st.button("Undo", key="undo verdict", type="tertiary", shortcut="U", on_click=_take_back, args=(bench,))
+        about = (bench, bench.given[-1])
+        st.button("Undo", key="undo verdict", type="tertiary", shortcut="U", on_click=_take_back, args=about)
 
 
-def _take_back(bench: Bench) -> None:
-    about = bench.undo(ask)
+def _take_back(bench: Bench, last: Given) -> None:
+    about = bench.undo(ask, last)
     if about is not None:
         st.session_state["alert"] = st.session_state[KEPT] = about
     st.rerun([LIST, OPENED])

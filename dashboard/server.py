@@ -15,6 +15,7 @@ from streamlit.web.cli import main
 
 import dashboard
 from dashboard.cli import SCRIPT
+from dashboard.runs import let_runs_end
 
 
 def import_pages() -> None:
@@ -28,4 +29,5 @@ def import_pages() -> None:
 
 if __name__ == "__main__":
     import_pages()
+    let_runs_end()
     sys.exit(main())

@@ -68,9 +68,13 @@ class Bench:
             self._sent[alert_id, rater] = (verdict, given_id)
         return given_id
 
-    def undo(self, ask: Ask) -> str | None:
-        """Take the newest verdict back; returns the alert it was about, None if nothing was undone."""
-        last = self.given[-1]
+    def undo(self, ask: Ask, last: Given) -> str | None:
+        """Take back what was the newest verdict when the button was drawn; clicking twice takes one back.
+
+        Returns the alert it was about, None if nothing was undone.
+        """
+        if self.given[-1:] != [last]:
+            return None
         try:
             if last.verdict == UNSURE:
                 ask("withdraw_remark", remark_id=last.given_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 import subprocess
@@ -31,6 +32,7 @@ pytestmark = [
 THIRTY, TWO_MINUTES_S = 30, 120.0
 LEAST_BETWEEN_S = 0.6
 """An answer as soon as a window appears is taken for the second half of a double click."""
+UNHEARD_S = 5.0
 
 DRAWN = ".s-panel, .s-head, .s-title"
 SIZES = ((1440, 900), (1280, 720), (390, 844))
@@ -116,7 +118,7 @@ def test_a_link_to_one_persons_alerts_shows_only_those(page: Page, address: str)
 
 
 def test_an_old_alert_is_turned_to_and_its_link_opens_it(page: Page, address: str, control: ControlClient) -> None:
-    oldest = control.call("alerts", limit=1_000)[-1]
+    *newer, oldest = control.call("alerts", limit=1_000)
     page.goto(f"{address}/alerts?rater=R9")
     rows = page.locator(".st-key-window-list [class*='st-key-open-'] button")
     expect(rows).to_have_count(40)
@@ -124,6 +126,7 @@ def test_an_old_alert_is_turned_to_and_its_link_opens_it(page: Page, address: st
     expect(page.get_by_text("41 to 80, newest first")).to_be_visible()
     page.get_by_role("button", name="Show older").click()
     expect(page.get_by_role("button", name="Show older")).to_have_count(0)
+    expect(rows).to_have_count(len(newer) + 1 - 80)  # until then some are still those of the page before
     rows.last.click()
     expect(page).to_have_url(re.compile(oldest["alert_id"]))
     expect(page.locator(".st-key-answers")).to_contain_text(oldest["participant"])
@@ -349,19 +352,26 @@ def test_thirty_windows_are_labelled_within_two_minutes(page: Page, address: str
         found = re.search(r"[0-9a-f]{32}", answer.get_attribute("class") or "")
         return found.group() if found else None
 
+    pressed = -math.inf
+
     def gone_on(window_id: str | None) -> bool:
-        """Whether another window is asked about; what a busy trainer did not take is given again, as the page says."""
-        if page.get_by_text("Not stored:").is_visible():
+        """Press the key, and say whether another window is asked about.
+
+        It is pressed again where a busy trainer did not take the answer, as the page says, and where the browser did
+        not hear it, since the page had just been drawn.
+        """
+        nonlocal pressed
+        refused = page.get_by_text("Not stored:").is_visible()
+        if time.monotonic() - pressed > (LEAST_BETWEEN_S if refused else UNHEARD_S):
             page.keyboard.press("1")
-            time.sleep(LEAST_BETWEEN_S)
+            pressed = time.monotonic()
         return shown() not in (window_id, None)
 
     expect(answer).to_be_visible()
     before, began = control.call("status")["labels"], time.monotonic()
     for _ in range(THIRTY):
-        now = shown()
+        now, pressed = shown(), -math.inf
         time.sleep(LEAST_BETWEEN_S)
-        page.keyboard.press("1")
         eventually(lambda now=now: gone_on(now), 30, "the next window")  # type: ignore[misc]
     assert control.call("status")["labels"] == before + THIRTY
     assert time.monotonic() - began < TWO_MINUTES_S

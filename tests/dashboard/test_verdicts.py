@@ -47,7 +47,9 @@ def test_a_verdict_is_stored_once_and_undone(verdict: str, method: str) -> None:
     assert bench.judge(trainer, ALERT, verdict, "R1"), "a double click"
     (kept,) = trainer.kept.values()
     assert (kept["method"], kept["window_id"], kept["task"], kept["rater"]) == (method, "w1", "stress", "R1")
-    assert bench.undo(trainer) == "a1"
+    (given,) = bench.given
+    assert bench.undo(trainer, given) == "a1"
+    assert bench.undo(trainer, given) is None, "a double click"
     assert (trainer.kept, bench.given) == ({}, [])
     assert bench.judge(trainer, ALERT, verdict, "R1"), "under a new id"
     assert len(trainer.kept) == 1
@@ -63,7 +65,7 @@ def test_nothing_is_taken_as_stored_before_the_trainer_says_so() -> None:
     trainer.away = False
     assert bench.judge(trainer, ALERT, "true alarm", "R1")
     trainer.away = True
-    assert bench.undo(trainer) is None
+    assert bench.undo(trainer, bench.given[-1]) is None
     assert len(bench.given) == 1
 
 
@@ -87,7 +89,7 @@ def test_a_rater_who_goes_back_and_forth_is_told_what_the_store_holds(real: Desk
         assert real.call("alerts")[0]["verdict"] == verdict
     said = []
     while bench.given:
-        assert bench.undo(real.call) == judged["alert_id"]
+        assert bench.undo(real.call, bench.given[-1]) == judged["alert_id"]
         said.append(real.call("alerts")[0]["verdict"])
     assert said == ["true alarm", "unsure", "true alarm", "false alarm", "true alarm", None]
 

@@ -90,11 +90,21 @@ def test_after_undo_the_window_is_back_and_takes_a_new_label() -> None:
     desk.choose(QUEUE, "stress", 0.0)
     desk.label(trainer, click(value="calm"), 10.0)
     desk.choose(QUEUE[1:], "stress", 10.5)
-    desk.undo(trainer)
+    desk.undo(trainer, desk.last)
     assert trainer.stored == {}
     assert desk.choose(QUEUE[::-1], "stress", 11.0) == "a"
     desk.label(trainer, click(value="stressed"), 12.0)
     assert [label.value for label in trainer.stored.values()] == ["stressed"]
+
+
+def test_undo_clicked_twice_withdraws_one_label() -> None:
+    desk, trainer = Desk(), Ledger()
+    for window_id in QUEUE[:2]:
+        desk.label(trainer, Click(window_id, "stress", "calm", "R1"), 10.0)
+    drawn = desk.last
+    desk.undo(trainer, drawn)
+    desk.undo(trainer, drawn)
+    assert [label.window_id for label in trainer.stored.values()] == ["a"]
 
 
 def test_window_stays_on_the_desk_while_the_queue_is_reordered() -> None:
@@ -114,6 +124,6 @@ def test_what_cannot_be_told_is_kept_with_its_reason_and_taken_up_again() -> Non
     assert [one.value for one in trainer.passed.values()] == ["face hidden"]
     assert desk.outcome is not None
     assert desk.outcome.sentence == "Skipped, face hidden: noted by R1, and not asked again."
-    desk.undo(trainer)
+    desk.undo(trainer, desk.last)
     assert (trainer.passed, desk.given) == ({}, [])
     assert desk.choose(QUEUE, "stress", 12.0) == "a"

@@ -135,9 +135,15 @@ class Desk:
             self._sent[_whose(click)] = (click.value, own_id)
         return own_id
 
-    def undo(self, tray: Tray) -> None:
-        """Withdraw the label given last."""
-        last = self.given[-1]
+    @property
+    def last(self) -> Given | None:
+        """What an undo takes back."""
+        return self.given[-1] if self.given else None
+
+    def undo(self, tray: Tray, last: Given | None) -> None:
+        """Withdraw the label that was the last one when the button was drawn; clicking twice withdraws one."""
+        if last is None or last != self.last:
+            return
         try:
             withdrawn = tray.take_up_again(last.label_id) if last.passed else tray.withdraw(last.label_id)
         except SentryError as error:

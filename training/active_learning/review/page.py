@@ -130,7 +130,7 @@ def _nothing(tray: Tray, desk: Desk, task: str, when_empty: str) -> None:
         st.button("Look again at what was left for later", on_click=desk.skipped.clear, shortcut="L")
     panel("The queue is empty", empty(f"Nothing waits for a label on {task}.", when_empty))
     if desk.given:
-        st.button("Undo the last label", on_click=desk.undo, args=(tray,), shortcut="U")
+        st.button("Undo the last label", on_click=desk.undo, args=(tray, desk.last), shortcut="U")
 
 
 def _midnight() -> float:
@@ -198,7 +198,7 @@ def _second_thoughts(tray: Tray, desk: Desk, sheet: Sheet, rater: str) -> None:
         shortcut="U",
         disabled=not desk.given,
         on_click=desk.undo,
-        args=(tray,),
+        args=(tray, desk.last),
     )
 
 
