@@ -2,8 +2,8 @@
 
 A run ends in a thread of its own, and what it drew then waits its turn on the event loop. If a rerun is handled there
 just before, Streamlit starts a new runner and ignores all that the ended one has still to say: a verdict is stored,
-and the page goes on showing the alert as if the click had got lost. On a busy machine, beside timers of a few seconds,
-that happens once in some hundred clicks.
+and the page goes on showing the alert as if the click had got lost. It is rare, and the rarer the less busy a machine
+is, but every page here has timers, and what a rater does not see is done again.
 """
 
 from __future__ import annotations
