@@ -8,7 +8,7 @@ is, but every page here has timers, and what a rater does not see is done again.
 
 from __future__ import annotations
 
-from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.scriptrunner import RerunData
 
 
@@ -21,6 +21,8 @@ def let_runs_end() -> None:
 
         def begin() -> None:
             runner = session._scriptrunner
+            if session._state is AppSessionState.SHUTDOWN_REQUESTED:
+                return
             if runner is None or runner is ended:
                 start(session, asked)
             elif not runner.request_rerun(asked):

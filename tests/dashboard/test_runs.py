@@ -67,7 +67,6 @@ async def a_timer_right_after_a_click(script: Path) -> list[str]:
     runner._script_thread.join(PATIENCE_S)  # this loop is as busy as on a loaded machine
     for _ in range(2):
         session.request_rerun(ClientState(fragment_id=timer, is_auto_rerun=True))
-    await asyncio.sleep(0.05)
     return [words for _, words in await drawn(session)]
 
 
