@@ -41,7 +41,10 @@ class Heads:
         if len(bundle) > MAX_BUNDLE_BYTES:
             raise MalformedMessage(f"the bundle is {len(bundle)} bytes long, more than {MAX_BUNDLE_BYTES}")
         self._session = _session(bundle)
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        try:
+            text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        except UnicodeDecodeError as error:
+            raise MalformedMessage(f"the bundle's metadata is no text: {error.reason}") from error
         if text is None:
             raise MalformedMessage("the ONNX file is no Sentry bundle: it has no metadata")
         self.metadata = BundleMetadata.from_json(text)

@@ -67,6 +67,7 @@ def read_seconds(path: Path) -> Seconds:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     try:
         table = read_stream(data) if path.name == STREAM else pq.read_table(io.BytesIO(data))
+        table.validate(full=True)
         return from_table(table)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} is no features file, or its header is ruined: {error}") from error
@@ -84,7 +85,9 @@ def read_stream(data: bytes) -> pa.Table:
     batches = []
     while True:
         try:
-            batches.append(reader.read_next_batch())
+            batch = reader.read_next_batch()
+            batch.validate(full=True)
+            batches.append(batch)
         except (StopIteration, pa.ArrowException, OSError):  # the end, or where the writer was interrupted
             return pa.Table.from_batches(batches, reader.schema)
 
@@ -93,7 +96,7 @@ def from_table(table: pa.Table) -> Seconds:
     """Inverse of `perception.extract.to_table`.
 
     Raises:
-        InputError: the layout is another one, or a column is missing or of another type.
+        InputError: the layout is another one, or a column is missing, of another type, or empty where it must not be.
     """
     layout = (table.schema.metadata or {}).get(b"sentry_layout", b"none").decode(errors="replace")
     if layout != LAYOUT_ID:
@@ -121,4 +124,7 @@ def _column(table: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:
     found = table.schema.get_all_field_indices(name)
     if len(found) != 1 or table.schema.field(found[0]).type != kind:
         raise InputError(f"it must have one column {name} of type {kind}")
-    return table.column(found[0])
+    column = table.column(found[0])
+    if column.null_count and kind != pa.float32():
+        raise InputError(f"column {name} has empty cells")
+    return column

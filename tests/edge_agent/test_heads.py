@@ -25,6 +25,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], tuple[Task, ...], type[SentryError
     "empty": (lambda: b"", DEFAULT_TASKS, MalformedMessage, "no ONNX graph"),
     "cut off": (lambda: GOOD[: len(GOOD) // 2], DEFAULT_TASKS, MalformedMessage, "no ONNX graph"),
     "no metadata": (lambda: GOOD.replace(b"sentry", b"santry"), DEFAULT_TASKS, MalformedMessage, "no metadata"),
+    "metadata is no text": (lambda: GOOD.replace(b"layout", b"lay\xffut"), DEFAULT_TASKS, MalformedMessage, "no text"),
     "metadata is no JSON": (lambda: with_text(GOOD, "{"), DEFAULT_TASKS, MalformedMessage, "malformed"),
     "another layout": (
         lambda: tampered(GOOD, lambda m: dataclasses.replace(m, layout_id="0123456789ab")),

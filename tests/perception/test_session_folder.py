@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -264,6 +265,39 @@ def test_problems_can_be_collected_instead(tmp_path: Path) -> None:
     assert len(SessionFolder.open(writer.path).labels(problems)) == 4
     assert len(problems) == 1
     assert "row 5: it ends at 1, not after its start 9" in problems[0]
+
+
+def with_column(name: str, column: pa.Array) -> pa.Table:
+    """The seconds of a session with another column, unchecked."""
+    table = to_table(SECONDS)
+    return table.set_column(table.schema.get_field_index(name), name, column)
+
+
+def test_a_second_whose_text_is_ruined_ends_a_stream(tmp_path: Path) -> None:
+    """As where a file's end came to the disk before what is in it: an offset that lies before the one before it."""
+    writer = begun(tmp_path)
+    offsets = pa.py_buffer(np.array([0, 2, 1, 2, 2, 2, 2], np.int32))
+    ruined = pa.StringArray.from_buffers(len(SECONDS), offsets, pa.py_buffer(b"ok"))
+    (batch,) = with_column("camera_state", ruined).to_batches()
+    with (writer.path / STREAM).open("ab") as file:
+        file.write(batch.serialize().to_pybytes())
+    check_seconds(SessionFolder.open(writer.path), SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "words"),
+    [
+        ("camera_state", pa.array([b"\xff"] * len(SECONDS)).view(pa.string()), "UTF8"),
+        ("camera_state", pa.array([None] * len(SECONDS), pa.string()), "camera_state has empty cells"),
+        ("start", pa.array([None] * len(SECONDS), pa.int64()), "start has empty cells"),
+    ],
+)
+def test_cells_that_cannot_be_read_are_named(tmp_path: Path, name: str, column: pa.Array, words: str) -> None:
+    writer = begun(tmp_path)
+    writer.close()
+    write_parquet(with_column(name, column), writer.path / PARQUET)
+    with pytest.raises(InputError, match=words):
+        read_all(writer.path)
 
 
 def test_another_layout_is_refused(tmp_path: Path) -> None:
