@@ -25,7 +25,8 @@ eventually() { # SECONDS COMMAND...: until it succeeds
     done
 }
 windows() { in_service trainer sentry-trainer status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["windows"])'; }
-more_windows_than() { local now; now=$(windows) && ((now > $1)); }
+are_windows() { local now; now=$(windows) && ((now > 0)); } # of which an agent without heads sends one in twenty
+is_heard() { in_service trainer sentry-trainer agents --json | python3 -c 'import json, sys; assert json.load(sys.stdin)[0]["alive"]'; }
 trap 'kill "${pulse:-}" 2>/dev/null || true; compose down --volumes >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 
 hadolint docker/*.Dockerfile
@@ -62,10 +63,12 @@ for name in trainer dashboard agent; do
     ! in_service "$name" touch /written 2>/dev/null
     seen "$name" "healthy, user 10001, on a read-only file system"
 done
-eventually 180 more_windows_than 0
+eventually 900 are_windows
 seen loop "windows of the recording are in the trainer's store"
 before=$(windows)
 podman kill --signal KILL rehearsal_trainer_1 >/dev/null
 podman start rehearsal_trainer_1 >/dev/null # the engine's part, which podman leaves to systemd
-eventually 120 more_windows_than "$before"
-seen restart "the trainer was killed and started again, and takes in windows"
+eventually 120 is_heard
+now=$(windows)
+((now >= before))
+seen restart "the trainer was killed and started again: its windows are there, and its agent is back"
