@@ -24,6 +24,9 @@ from sentry_proto.types import CAMERA_STATES, CameraState, Float32
 PARQUET = "features.parquet"
 STREAM = "features.arrows"
 
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises over bytes that are none of its files, and over names of columns that are no text."""
+
 STATE_OF = {letter: state for state, letter in CAMERA_STATES.items()}
 
 
@@ -69,7 +72,7 @@ def read_seconds(path: Path) -> Seconds:
         table = read_stream(data) if path.name == STREAM else pq.read_table(io.BytesIO(data))
         table.validate(full=True)
         return from_table(table)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path} is no features file, or its header is ruined: {error}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -79,7 +82,7 @@ def read_stream(data: bytes) -> pa.Table:
     """The whole batches at the beginning of an Arrow IPC stream.
 
     Raises:
-        pa.ArrowException, OSError: not even the schema is whole.
+        one of UNREADABLE: not even the schema is whole.
     """
     reader = pa.ipc.open_stream(data)
     batches = []
@@ -88,7 +91,7 @@ def read_stream(data: bytes) -> pa.Table:
             batch = reader.read_next_batch()
             batch.validate(full=True)
             batches.append(batch)
-        except (StopIteration, pa.ArrowException, OSError):  # the end, or where the writer was interrupted
+        except (StopIteration, *UNREADABLE):  # the end, or where the writer was interrupted
             return pa.Table.from_batches(batches, reader.schema)
 
 

@@ -300,6 +300,16 @@ def test_cells_that_cannot_be_read_are_named(tmp_path: Path, name: str, column: 
         read_all(writer.path)
 
 
+def test_a_column_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    writer = begun(tmp_path)
+    writer.close()
+    path = writer.path / PARQUET
+    pq.write_table(to_table(SECONDS).append_column("other", pa.array([1] * len(SECONDS))), path)
+    path.write_bytes(path.read_bytes().replace(b"other", b"oth\xffr"))
+    with pytest.raises(InputError, match="ruined"):
+        read_all(writer.path)
+
+
 def test_another_layout_is_refused(tmp_path: Path) -> None:
     writer = begun(tmp_path)
     writer.close()
