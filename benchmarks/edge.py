@@ -16,7 +16,8 @@ expression of a face, which has to come in the recording's first second; `start_
 
 With `--live` the recording then plays as a camera of 30 frames a second does, read in a process of its own, each model
 at the rates of `perception.schedule`: the share of a core of both processes, that of the bare calls which the last ten
-seconds had, and how old a frame is when its features are known. `--busy` lets another process spin on the same core
+seconds had, one after the other and at a camera's pace (`live_paced_core_share`, with caches that cooled down since the
+frame before), and how old a frame is when its features are known. `--busy` lets another process spin on the same core
 meanwhile; exit code 1 if nothing was given up then.
 
 With `--tolerance` the features of all seconds of some recordings are compared: models at the rates of each load level

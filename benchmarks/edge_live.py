@@ -58,13 +58,18 @@ def live(path: Path, seconds: float, busy: bool) -> dict[str, Any]:
 
 
 def bare_shares(chain: Watched) -> dict[str, float]:
-    """What the same models' calls on the newest frames take of a core, if they come at the pace at which these came."""
+    """What the same models' calls on the newest frames take of a core, one after the other and at a camera's pace."""
     frames = list(chain.seen)
     lasted = (frames[-1][1].t - frames[0][1].t) * len(frames) / (len(frames) - 1)
+    calls = {
+        "live_bare_core_share": (python_calls(), False),
+        "live_native_core_share": (native_calls(), False),
+        "live_paced_core_share": (python_calls(), True),
+    }
     shares = {}
-    for name, bare in (("live_bare_core_share", python_calls()), ("live_native_core_share", native_calls())):
+    for name, (bare, paced) in calls.items():
         bare.run(frames[:10])  # finds the face anew, which is not counted
-        shares[name] = round(bare.run(frames) / lasted, 3)
+        shares[name] = round(bare.run(frames, paced) / lasted, 3)
     return shares
 
 

@@ -80,3 +80,4 @@ def test_beside_a_busy_process_load_is_shed_and_frames_stay_fresh(shared_dir: Pa
     assert figures["live_core_share"] > figures["live_capture_core_share"] > 0, "both processes count"
     assert 0 < figures["live_native_core_share"] < figures["live_core_share"]
     assert 0 < figures["live_bare_core_share"] < figures["live_core_share"]
+    assert 0 < figures["live_paced_core_share"] < figures["live_core_share"]

@@ -57,7 +57,7 @@ def test_alerts_go_on_while_the_disk_is_full_and_records_when_it_is_not(study: S
     Publisher(home.repository, keyring.load_online_signers(home)).publish(1, alarming, datetime.now(UTC))
     trainer = study.start_trainer()
     key, port = study.enroll("lab-1"), free_port(1)
-    options = ("--audit", 1, "--fps", 4, "--speed", 30, "--metrics", port, "--quota", 4)
+    options = ("--audit", 1, "--fps", 2, "--speed", 30, "--metrics", port, "--quota", 4)
     agent = study.start_agent("lab-1", key, "puppet", *options)
 
     def figures() -> dict[str, float]:

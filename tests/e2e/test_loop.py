@@ -17,7 +17,7 @@ CALM, TENSE = "pyfeat_single_face.mp4", "intel_head-pose-male.mp4"
 """Two recordings that the heads can tell apart; which feeling they show does not matter to this test."""
 ON = {"lab-1": TENSE, "lab-2": CALM}
 
-EVERY_WINDOW = ("--audit", 1, "--speed", "max", "--fps", 3)
+EVERY_WINDOW = ("--audit", 1, "--speed", "max", "--fps", 2)
 
 
 def record(study: Study, keys: dict[str, Path], person: str, videos: Path) -> None:

@@ -74,7 +74,7 @@ def test_an_offset_reaches_the_agent_of_that_person_and_ends_with_its_labels(stu
     assert all(found[name]["stress"]["used"] for name in wrong), found
 
     key = study.enroll("lab-1")
-    agent = study.start_agent("lab-1", key, "puppet", "--speed", 30, "--fps", 4, "--audit", 1)
+    agent = study.start_agent("lab-1", key, "puppet", "--speed", 30, "--fps", 2, "--audit", 1)
 
     def personal() -> dict[str, list[dict[str, Any]]]:
         said = {name: scored_by_the_agent(study, name) for name in names}
