@@ -137,7 +137,7 @@ def _read(
         missing = [name for name in columns if name not in (reader.fieldnames or ())]
     except csv.Error as error:
         raise LabelFileError(f"its first line cannot be read: {error}") from error
-    if text.strip() and missing:
+    if text.strip("\r\n") and missing:
         raise LabelFileError(f"its first line must name the columns {','.join(columns)}; {missing[0]} is missing")
     return _rows(reader, columns, parse)
 

@@ -221,6 +221,7 @@ RUINED: dict[str, tuple[str, bytes, str]] = {
     ),
     "no Parquet": (PARQUET, b"PAR1", "is no features file"),
     "no label columns": (LABELS, b"start,end\n1,2\n", "task is missing"),
+    "nothing but separators of groups": (QUESTIONNAIRES, b"\n\x1d\n\x1d", "created is missing"),
     "no text": (LABELS, b"\xff\xfe\n", "not UTF-8"),
     "a label that ends before it starts": (LABELS, f"{HEADER}5,4,t,v,observer,r,1,0\n".encode(), "row 2: it ends at 4"),
     "a label without a number": (LABELS, f"{HEADER}x,4,t,v,observer,r,1,0\n".encode(), "row 2: start must be a number"),
